@@ -57,6 +57,10 @@ type Policy struct {
 	FaultMaxAge             abi.ChainEpoch `toml:"fault_max_age"`
 	PreCommitChallengeDelay abi.ChainEpoch `toml:"pre_commit_challenge_delay"`
 	MaxProveCommitDuration  abi.ChainEpoch `toml:"max_prove_commit_duration"`
+	// DepositProjection is how many epochs of a sector's expected reward a pre-commit must
+	// deposit. The public value, 57,600, asks a young network with little power for millions
+	// of FIL a sector; see docs/decisions.
+	DepositProjection abi.ChainEpoch `toml:"pre_commit_deposit_projection"`
 }
 
 // Devnet is the built-in development network without its genesis (spec chain.md h.5).
@@ -78,6 +82,7 @@ func Devnet() Network {
 			FaultMaxAge:             42 * 48 * 21,
 			PreCommitChallengeDelay: 10,
 			MaxProveCommitDuration:  500,
+			DepositProjection:       20,
 		},
 	}
 }
@@ -124,6 +129,8 @@ func (n Network) Check() error {
 		return fmt.Errorf("network %s: window %d, dispute window %d and period %d break the actors' invariants", n.Name, p.ChallengeWindow, p.DisputeWindow, p.ProvingPeriod)
 	case p.MaxProveCommitDuration <= p.PreCommitChallengeDelay || p.PreCommitChallengeDelay <= 0:
 		return fmt.Errorf("network %s: prove commit within %d epochs with a delay of %d", n.Name, p.MaxProveCommitDuration, p.PreCommitChallengeDelay)
+	case p.DepositProjection <= 0:
+		return fmt.Errorf("network %s: pre_commit_deposit_projection %d is not positive", n.Name, p.DepositProjection)
 	}
 	if _, err := n.SealProof(); err != nil {
 		return err

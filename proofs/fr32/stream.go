@@ -29,10 +29,8 @@ func NewPadReader(r io.Reader, size abi.PaddedPieceSize) io.Reader {
 // bytes that are not padded data are ErrNotPadded. The reader belongs to one goroutine.
 func NewUnpadReader(r io.Reader, size abi.PaddedPieceSize) io.Reader {
 	return newConverter(r, uint64(size), Padded, Unpadded, func(dst, src []byte) error {
-		for i := 0; i < len(src); i += Padded {
-			if !padded((*[Padded]byte)(src[i:])) {
-				return ErrNotPadded
-			}
+		if err := checkPadded(src); err != nil {
+			return err
 		}
 		Unpad(dst, src)
 		return nil
@@ -93,5 +91,75 @@ func (c *converter) fill() error {
 	}
 	c.ready = out
 	c.left -= uint64(n)
+	return nil
+}
+
+// UnpadWriter writes on the payload of the padded bytes written to it. It belongs to one
+// goroutine.
+type UnpadWriter struct {
+	w       io.Writer
+	partial []byte // less than a chunk
+	out     []byte
+	err     error // the first one; nothing is written after it
+}
+
+// NewUnpadWriter returns a writer in front of w.
+func NewUnpadWriter(w io.Writer) *UnpadWriter { return &UnpadWriter{w: w} }
+
+// Write takes padded bytes, in pieces of any length. Bytes that are not padded data are
+// ErrNotPadded.
+func (u *UnpadWriter) Write(p []byte) (int, error) {
+	written := len(p)
+	if k := len(u.partial); k > 0 {
+		n := min(len(p), Padded-k)
+		u.partial = append(u.partial, p[:n]...)
+		p = p[n:]
+		if len(u.partial) == Padded {
+			u.chunks(u.partial)
+			u.partial = u.partial[:0]
+		}
+	}
+	for len(p) >= Padded {
+		n := min(len(p)/Padded, bufferChunks) * Padded
+		u.chunks(p[:n])
+		p = p[n:]
+	}
+	u.partial = append(u.partial, p...)
+	if u.err != nil {
+		return 0, u.err
+	}
+	return written, nil
+}
+
+// Close checks that the padded bytes were a whole number of chunks; it is
+// io.ErrUnexpectedEOF when not. It does not close the writer behind.
+func (u *UnpadWriter) Close() error {
+	if u.err == nil && len(u.partial) > 0 {
+		u.err = fmt.Errorf("padded data ends %d bytes into a chunk: %w", len(u.partial), io.ErrUnexpectedEOF)
+	}
+	return u.err
+}
+
+func (u *UnpadWriter) chunks(p []byte) {
+	if u.err != nil {
+		return
+	}
+	if u.err = checkPadded(p); u.err != nil {
+		return
+	}
+	n := len(p) / Padded * Unpadded
+	if cap(u.out) < n {
+		u.out = make([]byte, n)
+	}
+	Unpad(u.out[:n], p)
+	_, u.err = u.w.Write(u.out[:n])
+}
+
+func checkPadded(p []byte) error {
+	for i := 0; i < len(p); i += Padded {
+		if !padded((*[Padded]byte)(p[i:])) {
+			return ErrNotPadded
+		}
+	}
 	return nil
 }

@@ -1,0 +1,86 @@
+package poseidon
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
+)
+
+// The fast form must be the definition, for every instance and any input.
+func TestFastIsPlain(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for arity, rounds := range partialRounds {
+		for s, n := range rounds {
+			if n == 0 || (testing.Short() && arity > 11) {
+				continue
+			}
+			p, err := New(arity, Strength(s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 4 {
+				in := make([]fr.Element, arity)
+				for i := range in {
+					in[i] = fr.Element{rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64() >> 4}
+				}
+				tag := fr.NewElement(rng.Uint64())
+				if got, want := p.HashTagged(tag, in), p.HashPlain(tag, in); got != want {
+					t.Fatalf("arity %d strength %d: got %v, want %v", arity, s, got.String(), want.String())
+				}
+			}
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, c := range []struct {
+		arity    int
+		strength Strength
+	}{{0, Standard}, {-1, Standard}, {17, Standard}, {3, Strengthened}, {2, 2}, {2, -1}} {
+		if _, err := New(c.arity, c.strength); err == nil {
+			t.Errorf("arity %d strength %d was accepted", c.arity, c.strength)
+		}
+	}
+}
+
+func TestArityIsShared(t *testing.T) {
+	for _, n := range []int{2, 4, 8, 11} {
+		if Arity(n) != Arity(n) {
+			t.Errorf("arity %d was built twice", n)
+		}
+		fresh, err := New(n, Standard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := make([]fr.Element, n)
+		if got, want := Arity(n).Hash(in), fresh.Hash(in); got != want {
+			t.Errorf("arity %d: got %v, want %v", n, got, want)
+		}
+	}
+}
+
+func BenchmarkHash(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		arity int
+		hash  func(*Params, []fr.Element) fr.Element
+	}{
+		{"arity2", 2, (*Params).Hash},
+		{"arity8", 8, (*Params).Hash},
+		{"arity11", 11, (*Params).Hash},
+		{"arity8plain", 8, func(p *Params, in []fr.Element) fr.Element { return p.HashPlain(p.tag, in) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := Arity(c.arity)
+			in := make([]fr.Element, c.arity)
+			for i := range in {
+				in[i].SetUint64(uint64(i))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				in[0] = c.hash(p, in)
+			}
+		})
+	}
+}

@@ -1,0 +1,75 @@
+package merkle
+
+import (
+	"fmt"
+	"io"
+)
+
+// Base is a base tree: its layout, its file, and its leaves from offset 0 on, which may be
+// nil when the file has them.
+type Base struct {
+	Layout Layout
+	File   io.ReaderAt
+	Leaves io.ReaderAt
+}
+
+// Tree is a Poseidon tree of any shape, to be read. It is immutable; many goroutines may
+// use it when they may use its files.
+type Tree struct {
+	shape  Shape
+	leaves uint64
+	bases  []Base
+	rows   [][]Node // the base trees' roots and what is above them
+}
+
+// OpenTree reads the roots of the base trees and joins them.
+func OpenTree(s Shape, leaves uint64, bases []Base) (*Tree, error) {
+	if _, err := s.Arities(leaves); err != nil {
+		return nil, err
+	}
+	t := &Tree{shape: s, leaves: leaves, bases: bases}
+	roots := make([]Node, len(bases))
+	for i, b := range bases {
+		if b.Layout.leaves*uint64(len(bases)) != leaves {
+			return nil, fmt.Errorf("base tree %d has %d leaves of %d", i, b.Layout.leaves, leaves)
+		}
+		root, err := b.Layout.Root(b.File)
+		if err != nil {
+			return nil, fmt.Errorf("base tree %d: %w", i, err)
+		}
+		roots[i] = root
+	}
+	rows, err := s.rows(roots)
+	if err != nil {
+		return nil, err
+	}
+	t.rows = rows
+	return t, nil
+}
+
+// Root is the tree's root, as its files have it.
+func (t *Tree) Root() Node { return t.rows[len(t.rows)-1][0] }
+
+// Path finds the path of a leaf. It is not checked against the root.
+func (t *Tree) Path(index uint64) (Path, error) {
+	if index >= t.leaves {
+		return Path{}, fmt.Errorf("leaf %d of a tree of %d", index, t.leaves)
+	}
+	each := t.leaves / uint64(len(t.bases))
+	at := int(index / each)
+	b := t.bases[at]
+	p, err := b.Layout.Path(b.Leaves, b.File, index%each)
+	if err != nil {
+		return Path{}, fmt.Errorf("base tree %d: %w", at, err)
+	}
+	for i, row := range t.rows[:len(t.rows)-1] {
+		arity := len(row) / len(t.rows[i+1])
+		position := at % arity
+		group := row[at-position:][:arity]
+		siblings := append([]Node(nil), group[:position]...)
+		siblings = append(siblings, group[position+1:]...)
+		p.Elements = append(p.Elements, Element{Siblings: siblings, Position: uint8(position)})
+		at /= arity
+	}
+	return p, nil
+}

@@ -1,0 +1,38 @@
+package host
+
+import (
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+)
+
+// Memory and descriptors that the network may take: enough for 180 peers, little enough
+// that three nodes and their sealing share a small machine.
+const (
+	maxMemory      = 512 << 20
+	maxDescriptors = 1024
+)
+
+// requestProtocols answer one question per stream; few are ever open at once (spec
+// network.md B.2, I).
+var requestProtocols = [...]protocol.ID{"/fil/hello/1.0.0", "/fil/chain/xchg/0.0.1"}
+
+// resourceManager bounds connections, streams and memory by system, protocol and peer.
+func resourceManager(metrics bool) (network.ResourceManager, error) {
+	limits := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&limits)
+	for _, p := range requestProtocols {
+		limits.AddProtocolLimit(p, rcmgr.BaseLimit{
+			Streams: 512, StreamsInbound: 256, StreamsOutbound: 256, Memory: 64 << 20,
+		}, rcmgr.BaseLimitIncrease{})
+		limits.AddProtocolPeerLimit(p, rcmgr.BaseLimit{
+			Streams: 32, StreamsInbound: 16, StreamsOutbound: 16, Memory: 16 << 20,
+		}, rcmgr.BaseLimitIncrease{})
+	}
+	var opts []rcmgr.Option
+	if !metrics {
+		opts = append(opts, rcmgr.WithMetricsDisabled())
+	}
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(maxMemory, maxDescriptors)), opts...)
+}

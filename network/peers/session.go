@@ -1,0 +1,364 @@
+package peers
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// State of a session (spec network.md P-01).
+type State int
+
+// The states. Guest is a peer that does not speak the handshake protocol.
+const (
+	Connected State = iota
+	Identified
+	HelloSent     // ours was answered, theirs has not come
+	HelloReceived // theirs came, ours is not answered
+	Ready
+	Guest
+	Closing
+)
+
+// String names the state.
+func (s State) String() string {
+	switch s {
+	case Connected:
+		return "connected"
+	case Identified:
+		return "identified"
+	case HelloSent:
+		return "hello-sent"
+	case HelloReceived:
+		return "hello-received"
+	case Ready:
+		return "ready"
+	case Guest:
+		return "guest"
+	default:
+		return "closing"
+	}
+}
+
+// Times and scores of sessions.
+const (
+	identifyTimeout = 30 * time.Second // from connection to identification
+	greetAgain      = 2 * time.Second  // a Ready peer that greets again after this is greeted again
+	scoreHalfLife   = 10 * time.Minute
+	scoreLimit      = -100
+	scoreMax        = 50
+	maxRecords      = 1024 // scores kept of peers that have gone
+)
+
+// action is what the shell must do.
+type action struct {
+	kind   actionKind
+	peer   peer.ID
+	reason Reason
+	ban    time.Duration // with drop: zero for none, negative for a strike
+}
+
+type actionKind int
+
+const (
+	greet actionKind = iota // run our half of the handshake
+	drop                    // close the connection
+	ready                   // the session became Ready
+	gone                    // the session has ended
+)
+
+const strike = time.Duration(-1)
+
+// limits are the caps of the table.
+type limits struct {
+	maxPeers   int // sessions without guests
+	maxInbound int // of these, inbound
+	maxGuests  int
+	hello      time.Duration // from identification to Ready
+}
+
+// session is what is known of a connected peer.
+type session struct {
+	state      State
+	inbound    bool
+	since      time.Time // of the connection
+	identified time.Time
+	saidAt     time.Time // when our half was last finished
+	heardAt    time.Time // when theirs last came
+	said       bool
+	heard      bool
+	greeting   bool // our half is under way
+	latency    time.Duration
+	protocols  []protocol.ID
+	agent      string
+}
+
+// record is a peer's score; it outlives the session.
+type record struct {
+	score float64
+	at    time.Time
+}
+
+// table decides about sessions: events in, actions out. It does no I/O and reads no clock.
+type table struct {
+	hello    protocol.ID // empty: whoever is identified is Ready
+	limits   limits
+	trusted  func(peer.ID) bool // exempt from caps
+	sessions map[peer.ID]*session
+	records  map[peer.ID]*record
+	dropped  map[Reason]uint64
+}
+
+func newTable(hello protocol.ID, l limits, trusted func(peer.ID) bool) *table {
+	return &table{
+		hello: hello, limits: l, trusted: trusted,
+		sessions: make(map[peer.ID]*session), records: make(map[peer.ID]*record),
+		dropped: make(map[Reason]uint64),
+	}
+}
+
+// connected starts a session; a further connection of the same peer changes nothing.
+func (t *table) connected(now time.Time, p peer.ID, inbound bool) []action {
+	if s, ok := t.sessions[p]; ok && s.state != Closing {
+		return nil
+	}
+	t.sessions[p] = &session{state: Connected, inbound: inbound, since: now}
+	return t.checkCaps(p)
+}
+
+// checkCaps drops the newest session when a cap is exceeded. It runs at connection and
+// again when the peer is known, because others may have come meanwhile.
+func (t *table) checkCaps(p peer.ID) []action {
+	if t.trusted(p) {
+		return nil
+	}
+	var all, in, guests int
+	for id, s := range t.sessions {
+		switch {
+		case s.state == Closing || t.trusted(id):
+		case s.state == Guest:
+			guests++
+		default:
+			all++
+			if s.inbound {
+				in++
+			}
+		}
+	}
+	s := t.sessions[p]
+	if s.state == Guest && guests > t.limits.maxGuests ||
+		s.state != Guest && (all > t.limits.maxPeers || s.inbound && in > t.limits.maxInbound) {
+		return t.drop(p, ReasonTooMany, 0)
+	}
+	return nil
+}
+
+// disconnected ends a session.
+func (t *table) disconnected(p peer.ID) []action {
+	if _, ok := t.sessions[p]; !ok {
+		return nil
+	}
+	delete(t.sessions, p)
+	return []action{{kind: gone, peer: p}}
+}
+
+// protocolsKnown tells what a peer speaks, at identification and when that changes.
+func (t *table) protocolsKnown(now time.Time, p peer.ID, protocols []protocol.ID, agent string) []action {
+	s, ok := t.sessions[p]
+	if !ok || s.state == Closing {
+		return nil
+	}
+	s.protocols = protocols
+	if agent != "" {
+		s.agent = agent
+	}
+	if s.state != Connected && s.state != Guest {
+		return nil
+	}
+	if t.hello != "" && !slices.Contains(protocols, t.hello) {
+		s.state = Guest
+		return t.checkCaps(p)
+	}
+	s.state, s.identified = Identified, now
+	if acts := t.checkCaps(p); acts != nil {
+		return acts
+	}
+	if t.hello == "" {
+		s.state = Ready
+		return []action{{kind: ready, peer: p}}
+	}
+	s.greeting = true
+	return append([]action{{kind: greet, peer: p}}, t.advance(p)...)
+}
+
+// said tells how our half of the handshake went.
+func (t *table) said(now time.Time, p peer.ID, latency time.Duration, fail *DropError) []action {
+	s, ok := t.sessions[p]
+	if !ok || s.state == Closing {
+		return nil
+	}
+	s.greeting = false
+	if fail != nil {
+		return t.drop(p, fail.Reason, fail.Ban)
+	}
+	s.said, s.saidAt, s.latency = true, now, latency
+	return t.advance(p)
+}
+
+// greeted tells that the peer's half came, or was refused.
+func (t *table) greeted(now time.Time, p peer.ID, fail *DropError) []action {
+	s, ok := t.sessions[p]
+	if !ok {
+		// Its greeting overtook the news of its connection.
+		acts := t.connected(now, p, true)
+		if s = t.sessions[p]; len(acts) > 0 {
+			return acts
+		}
+	}
+	if s.state == Closing {
+		return nil
+	}
+	if fail != nil {
+		return t.drop(p, fail.Reason, fail.Ban)
+	}
+	// A peer that greets again has restarted while its old connection lingered: it waits
+	// for our greeting as well.
+	again := s.heard && !s.greeting && now.Sub(s.saidAt) >= greetAgain
+	s.heard, s.heardAt = true, now
+	if again {
+		s.greeting = true
+		return append([]action{{kind: greet, peer: p}}, t.advance(p)...)
+	}
+	return t.advance(p)
+}
+
+// advance moves a session along the handshake.
+func (t *table) advance(p peer.ID) []action {
+	s := t.sessions[p]
+	switch {
+	case s.state == Connected || s.state == Guest || s.state == Ready:
+	case s.said && s.heard:
+		s.state = Ready
+		return []action{{kind: ready, peer: p}}
+	case s.said:
+		s.state = HelloSent
+	case s.heard:
+		s.state = HelloReceived
+	}
+	return nil
+}
+
+// tick drops the sessions that take too long, and ends those whose connection has gone
+// while its news was overtaken by other news.
+func (t *table) tick(now time.Time, alive func(peer.ID) bool) []action {
+	var acts []action
+	for p, s := range t.sessions {
+		if !alive(p) {
+			acts = append(acts, t.disconnected(p)...)
+			continue
+		}
+		switch s.state {
+		case Connected:
+			if now.Sub(s.since) >= identifyTimeout {
+				acts = append(acts, t.drop(p, ReasonTimeout, 0)...)
+			}
+		case Identified, HelloSent, HelloReceived:
+			if now.Sub(s.identified) >= t.limits.hello {
+				acts = append(acts, t.drop(p, ReasonTimeout, 0)...)
+			}
+		}
+	}
+	return acts
+}
+
+// drop marks a session and asks for its end.
+func (t *table) drop(p peer.ID, why Reason, ban time.Duration) []action {
+	t.dropped[why]++
+	if s, ok := t.sessions[p]; ok {
+		if s.state == Closing {
+			return nil
+		}
+		s.state = Closing
+	}
+	return []action{{kind: drop, peer: p, reason: why, ban: ban}}
+}
+
+// fault lowers a peer's score; at the limit the peer is dropped and banned.
+func (t *table) fault(now time.Time, p peer.ID, f Fault) []action {
+	r := t.record(now, p)
+	r.score -= f.penalty()
+	if r.score > scoreLimit || t.trusted(p) && f != Forged {
+		return nil
+	}
+	r.score = scoreLimit / 2 // it comes back on probation
+	return t.drop(p, ReasonScore, strike)
+}
+
+// useful raises a peer's score.
+func (t *table) useful(now time.Time, p peer.ID, points float64) {
+	r := t.record(now, p)
+	r.score = min(scoreMax, r.score+points)
+}
+
+// score is a peer's score now.
+func (t *table) score(now time.Time, p peer.ID) float64 {
+	if r, ok := t.records[p]; ok {
+		return r.decayed(now)
+	}
+	return 0
+}
+
+func (r *record) decayed(now time.Time) float64 {
+	age := max(0, now.Sub(r.at))
+	return r.score * math.Exp2(-float64(age)/float64(scoreHalfLife))
+}
+
+// record finds or makes a peer's score and brings it up to date.
+func (t *table) record(now time.Time, p peer.ID) *record {
+	r, ok := t.records[p]
+	if !ok {
+		t.forget(now)
+		r = &record{at: now}
+		t.records[p] = r
+	}
+	r.score, r.at = r.decayed(now), now
+	return r
+}
+
+// forget keeps the number of records bounded: scores near zero go first, then the oldest
+// of peers that are not connected.
+func (t *table) forget(now time.Time) {
+	if len(t.records) < maxRecords {
+		return
+	}
+	var oldest peer.ID
+	for p, r := range t.records {
+		if _, here := t.sessions[p]; here {
+			continue
+		}
+		if math.Abs(r.decayed(now)) < 1 {
+			delete(t.records, p)
+			continue
+		}
+		if oldest == "" || r.at.Before(t.records[oldest].at) {
+			oldest = p
+		}
+	}
+	if len(t.records) >= maxRecords && oldest != "" {
+		delete(t.records, oldest)
+	}
+}
+
+// ready counts the Ready sessions.
+func (t *table) ready() int {
+	n := 0
+	for _, s := range t.sessions {
+		if s.state == Ready {
+			n++
+		}
+	}
+	return n
+}

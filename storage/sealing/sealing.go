@@ -2,131 +2,387 @@ package sealing
 
 import (
 	"context"
+	"database/sql"
 	"errors"
-	"io"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
 	"time"
 
+	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
-	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
-	"github.com/ipfs/go-cid"
+	"github.com/riverqueue/river"
+	"golang.org/x/sync/errgroup"
 
-	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/proofs/porep"
 	"github.com/lodenet/lode/storage/sector"
 )
 
 // ErrBusy: as many sectors as allowed are being sealed. Try again later.
 var ErrBusy = errors.New("sealing pipeline is full")
 
-// ErrNotUnsealed: nothing readable is left of the sector here.
-var ErrNotUnsealed = errors.New("sector cannot be read")
-
-// Piece is data to be sealed for a deal.
-type Piece struct {
-	CID  cid.Cid
-	Size abi.PaddedPieceSize
-	Deal DealInfo
-}
-
-// DealInfo names a published deal.
-type DealInfo struct {
-	DealID         abi.DealID
-	PublishMessage cid.Cid
-	Proposal       market.DealProposal // as published, with ID addresses
-	KeepUnsealed   bool
-}
-
-// Placement is where a piece lies, in padded bytes.
-type Placement struct {
-	Sector       abi.SectorNumber
-	Offset, Size abi.PaddedPieceSize
-}
-
 // Info is a sector for people to look at.
 type Info struct {
 	sector.Sector
 	// Percent is how far the state's work is, 0 to 100; -1 when unknown.
 	Percent int
-	// Wake is when a waiting sector goes on by itself; zero when it does not.
-	Wake time.Time
 }
 
-// Sealing is the owner of the pipeline.
-type Sealing struct{ deps Deps }
+// Sealing is the owner of the pipeline. All methods are safe from many goroutines.
+type Sealing struct {
+	deps  Deps
+	opt   Options
+	log   *slog.Logger
+	miner abi.ActorID
+	proof abi.RegisteredSealProof
+	size  abi.PaddedPieceSize
+	files folders
+	store *sector.Store
+	queue *river.Client[*sql.Tx]
+
+	// point is nil but in tests, where it stands for the process dying.
+	dies func(point string) error
+
+	migrate chan struct{} // holds one token; who has it may migrate
+	placing chan struct{} // holds one token; who has it may add a piece
+	timer   chan struct{} // wakes the timers' loop; holds at most one
+
+	mu         sync.Mutex
+	migrated   bool                               // guarded by mu
+	percent    map[abi.SectorNumber]int           // guarded by mu
+	unreadable map[abi.SectorNumber]string        // guarded by mu; reported by proving
+	unsealing  map[abi.SectorNumber]chan struct{} // guarded by mu; closed when done
+	reserved   map[abi.DealID]time.Time           // guarded by mu; since when without bytes
+}
 
 // New checks what it is given; it does no I/O and starts nothing.
-func New(d Deps, opt Options) (*Sealing, error) { return &Sealing{d}, d.check() }
+func New(d Deps, opt Options) (*Sealing, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	opt = opt.withDefaults()
+	proof, err := d.Network.SealProof()
+	if err != nil {
+		return nil, err
+	}
+	id, err := address.IDFromAddress(d.Miner)
+	if err != nil {
+		return nil, fmt.Errorf("sealing: miner %s: %w", d.Miner, err)
+	}
+	rules := sector.DefaultRules()
+	rules.WaitDeals, rules.Cooldown = opt.WaitDeals, opt.Cooldown
+	s := &Sealing{
+		deps: d, opt: opt, log: d.Log, miner: abi.ActorID(id), proof: proof,
+		size:       abi.PaddedPieceSize(d.Network.Policy.SectorSize),
+		files:      folders{root: d.Dir, miner: abi.ActorID(id)},
+		store:      sector.NewStore(d.DB, abi.ActorID(id), rules, d.Clock),
+		migrate:    make(chan struct{}, 1),
+		placing:    make(chan struct{}, 1),
+		timer:      make(chan struct{}, 1),
+		percent:    map[abi.SectorNumber]int{},
+		unreadable: map[abi.SectorNumber]string{},
+		unsealing:  map[abi.SectorNumber]chan struct{}{},
+		reserved:   map[abi.DealID]time.Time{},
+	}
+	s.queue, err = newQueue(d.DB, &worker{s: s}, opt, d.Log)
+	if err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return s, nil
+}
 
-var errTodo = errors.New("sealing: under construction")
+// lock takes a token; unlock gives it back.
+func lock(ctx context.Context, token chan struct{}) error {
+	select {
+	case token <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
-// Run does the work until the context ends.
-func (s *Sealing) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func unlock(token chan struct{}) { <-token }
 
-// AddPiece puts a piece of a published deal in a sector; r gives its unpadded bytes, which
-// may be fewer than the piece's size: the rest is zeros. It returns when the bytes are on
-// disk and checked against the CID. Called again for the same deal it returns the same
-// placement, so a caller that was interrupted repeats it.
-func (s *Sealing) AddPiece(ctx context.Context, p Piece, r io.Reader) (Placement, error) {
-	return Placement{}, errTodo
+// ready makes tables and folders once.
+func (s *Sealing) ready(ctx context.Context) error {
+	if err := lock(ctx, s.migrate); err != nil {
+		return err
+	}
+	defer unlock(s.migrate)
+	s.mu.Lock()
+	done := s.migrated
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := Migrate(ctx, s.deps.DB); err != nil {
+		return err
+	}
+	for _, dir := range []string{dirUnsealed, dirSealed, dirCache} {
+		if err := os.MkdirAll(filepath.Join(s.deps.Dir, dir), 0o755); err != nil {
+			return fmt.Errorf("sectors folder: %w", err)
+		}
+	}
+	s.mu.Lock()
+	s.migrated = true
+	s.mu.Unlock()
+	return nil
+}
+
+// Run does the work until the context ends. It may be called again after it returned.
+func (s *Sealing) Run(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil {
+		return stopped(ctx, err)
+	}
+	if err := s.files.clean(); err != nil {
+		return fmt.Errorf("sectors folder: %w", err)
+	}
+	if err := s.revive(ctx); err != nil {
+		return stopped(ctx, err)
+	}
+	if err := s.queue.Start(ctx); err != nil {
+		return stopped(ctx, err)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.timers(gctx) })
+	g.Go(func() error { return s.monitor(gctx) })
+	err := g.Wait()
+	// The jobs' contexts end with ctx; when a loop failed they must be ended here. Stopping
+	// waits for them, so it cannot be bound to the context that ended.
+	stop := context.WithoutCancel(ctx)
+	return errors.Join(stopped(ctx, err), s.queue.StopAndCancel(stop))
+}
+
+// stopped drops the errors of a context that ended.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// timers gives sectors the Woken events they asked for.
+func (s *Sealing) timers(ctx context.Context) error {
+	for {
+		due, next, err := s.store.Due(ctx)
+		if err != nil {
+			return stopped(ctx, err)
+		}
+		for _, n := range due {
+			sec, err := s.store.Apply(ctx, n, 0, s.enqueue, sector.Woken{})
+			if err != nil {
+				return stopped(ctx, err)
+			}
+			s.nudge(ctx, sec)
+		}
+		if len(due) > 0 {
+			continue
+		}
+		wait, cancel := ctx, context.CancelFunc(func() {})
+		alarm := make(chan struct{})
+		if !next.IsZero() {
+			wait, cancel = context.WithCancel(ctx)
+			go func() {
+				defer close(alarm)
+				_ = s.deps.Clock.Until(wait, next)
+			}()
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.timer:
+		case <-alarm:
+		}
+		cancel()
+		if !next.IsZero() {
+			<-alarm
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// wake lets the timers' loop look again.
+func (s *Sealing) wake() {
+	select {
+	case s.timer <- struct{}{}:
+	default:
+	}
+}
+
+// event applies an event that is no job's result.
+func (s *Sealing) event(ctx context.Context, n abi.SectorNumber, ev sector.Event) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	sec, err := s.store.Apply(ctx, n, 0, s.enqueue, ev)
+	if err != nil {
+		return err
+	}
+	s.nudge(ctx, sec)
+	s.wake()
+	return nil
 }
 
 // Pledge starts a sector without deals.
-func (s *Sealing) Pledge(ctx context.Context) (abi.SectorNumber, error) { return 0, errTodo }
+func (s *Sealing) Pledge(ctx context.Context) (abi.SectorNumber, error) {
+	if err := s.ready(ctx); err != nil {
+		return 0, err
+	}
+	if err := lock(ctx, s.placing); err != nil {
+		return 0, err
+	}
+	defer unlock(s.placing)
+	sec, err := s.create(ctx, sector.Seal{})
+	if err != nil {
+		return 0, err
+	}
+	return sec.Number, nil
+}
+
+// create makes a sector, if there is room in the pipeline. The caller holds placing.
+func (s *Sealing) create(ctx context.Context, events ...sector.Event) (sector.Sector, error) {
+	all, err := s.store.List(ctx)
+	if err != nil {
+		return sector.Sector{}, err
+	}
+	busy := 0
+	for _, sec := range all {
+		if sec.State.Sealing() && sec.State != sector.FailedUnrecoverable && sec.State != sector.DealsExpired {
+			busy++
+		}
+	}
+	if busy >= s.opt.MaxSectors {
+		return sector.Sector{}, fmt.Errorf("%w: %d sectors", ErrBusy, busy)
+	}
+	least, err := s.unused(ctx)
+	if err != nil {
+		return sector.Sector{}, err
+	}
+	sec, err := s.store.Create(ctx, s.proof, least, s.enqueue, events...)
+	if err != nil {
+		return sector.Sector{}, err
+	}
+	s.nudge(ctx, sec)
+	return sec, nil
+}
+
+// unused is the number after the last that the chain knows of this miner: a number is never
+// used twice (spec markets.md C.5), also when the records here were lost.
+func (s *Sealing) unused(ctx context.Context) (abi.SectorNumber, error) {
+	v, err := s.deps.Chain.View(ctx, s.deps.Chain.Head())
+	if err != nil {
+		return 0, err
+	}
+	allocated, err := allocatedNumbers(ctx, v, s.deps.Miner)
+	if err != nil {
+		return 0, err
+	}
+	if empty, err := allocated.IsEmpty(); err != nil || empty {
+		return 0, err
+	}
+	last, err := allocated.Last()
+	if err != nil {
+		return 0, fmt.Errorf("allocated sector numbers: %w", err)
+	}
+	return abi.SectorNumber(last + 1), nil
+}
 
 // Start seals a sector that waits for deals with what it has.
-func (s *Sealing) Start(ctx context.Context, n abi.SectorNumber) error { return errTodo }
+func (s *Sealing) Start(ctx context.Context, n abi.SectorNumber) error {
+	return s.event(ctx, n, sector.Seal{})
+}
 
 // Retry lets a failed sector go on at once.
-func (s *Sealing) Retry(ctx context.Context, n abi.SectorNumber) error { return errTodo }
+func (s *Sealing) Retry(ctx context.Context, n abi.SectorNumber) error {
+	return s.event(ctx, n, sector.Retry{})
+}
 
 // Terminate ends a live sector before its time, which costs a fee.
-func (s *Sealing) Terminate(ctx context.Context, n abi.SectorNumber) error { return errTodo }
+func (s *Sealing) Terminate(ctx context.Context, n abi.SectorNumber) error {
+	return s.event(ctx, n, sector.Terminate{})
+}
 
-// Remove deletes a sector that failed.
-func (s *Sealing) Remove(ctx context.Context, n abi.SectorNumber) error { return errTodo }
+// Remove deletes a sector that failed, with its files. A deposit made for it is lost.
+func (s *Sealing) Remove(ctx context.Context, n abi.SectorNumber) error {
+	return s.event(ctx, n, sector.Remove{})
+}
 
 // Sectors lists all sectors by number.
-func (s *Sealing) Sectors(ctx context.Context) ([]Info, error) { return nil, errTodo }
+func (s *Sealing) Sectors(ctx context.Context) ([]Info, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	all, err := s.store.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Info, len(all))
+	for i, sec := range all {
+		out[i] = s.info(sec)
+	}
+	return out, nil
+}
 
 // Sector is one sector; sector.ErrNotFound when there is none.
 func (s *Sealing) Sector(ctx context.Context, n abi.SectorNumber) (Info, error) {
-	return Info{}, errTodo
+	if err := s.ready(ctx); err != nil {
+		return Info{}, err
+	}
+	sec, err := s.store.Get(ctx, n)
+	if err != nil {
+		return Info{}, err
+	}
+	return s.info(sec), nil
 }
 
-// Log is a sector's history.
+func (s *Sealing) info(sec sector.Sector) Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.percent[sec.Number]
+	if !ok {
+		p = -1
+	}
+	return Info{sec, p}
+}
+
+// Log is a sector's history, oldest first.
 func (s *Sealing) Log(ctx context.Context, n abi.SectorNumber) ([]sector.Entry, error) {
-	return nil, errTodo
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	return s.store.Log(ctx, n)
 }
 
-// ReadPiece gives the unpadded bytes of a piece of a sector; offset and size are padded and
-// size is a power of two that offset is a multiple of. It reads the unsealed copy, or unseals.
-func (s *Sealing) ReadPiece(ctx context.Context, n abi.SectorNumber, offset, size abi.PaddedPieceSize) (io.ReadCloser, error) {
-	return nil, errTodo
+// Files are a sector's files, for proving; they cannot be created through it.
+func (s *Sealing) Files(n abi.SectorNumber) porep.Files { return readFiles{s.files, n} }
+
+func (s *Sealing) setPercent(n abi.SectorNumber, p int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.percent[n] = p
 }
 
-// ImportPreseal takes over the sectors that WritePreseal made. It can be repeated.
-func (s *Sealing) ImportPreseal(ctx context.Context, dir string) error { return errTodo }
-
-// Preseal is the file preseal.json of a folder of pre-sealed sectors.
-type Preseal struct {
-	Miner   abi.ActorID     `json:"miner"`
-	Sectors []PresealSector `json:"sectors"`
+func (s *Sealing) clearPercent(n abi.SectorNumber) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.percent, n)
 }
 
-// PresealSector is one pre-sealed sector. Its files lie in sectors/{unsealed,sealed,cache}.
-type PresealSector struct {
-	Number    abi.SectorNumber        `json:"number"`
-	SealProof abi.RegisteredSealProof `json:"seal_proof"`
-	Ticket    string                  `json:"ticket"` // hex
-	CommD     cid.Cid                 `json:"comm_d"`
-	CommR     cid.Cid                 `json:"comm_r"`
+func (s *Sealing) progress(n abi.SectorNumber) porep.Progress {
+	return func(done, total int64) {
+		if total > 0 {
+			s.setPercent(n, int(done*100/total))
+		}
+	}
 }
 
-// WritePreseal seals count sectors without data, numbered from 0, in dir, and returns what
-// it wrote in preseal.json. Sectors that are complete in dir are not sealed again. progress,
-// when not nil, is told of the share done, 0 to 1.
-func WritePreseal(ctx context.Context, dir string, miner abi.ActorID, network types.Network, count int, progress func(done float64)) (*Preseal, error) {
-	return nil, errTodo
+// point is a moment at which a test lets the process die.
+func (s *Sealing) point(name string) error {
+	if s.dies == nil {
+		return nil
+	}
+	return s.dies(name)
 }
-
-// ReadPreseal reads dir/preseal.json.
-func ReadPreseal(dir string) (*Preseal, error) { return nil, errTodo }

@@ -237,8 +237,8 @@ func (r Rules) fill(s Sector, ev Event) (Sector, []Action, error) {
 		if i < 0 || s.Pieces[i].Stored {
 			return s, nil, ErrUnexpected
 		}
-		// The place stays taken, as filler, unless nothing follows it.
-		s.Pieces[i].Deal, s.Pieces[i].Stored = nil, true
+		// One piece is written at a time, so this is the last: the chain knows no gaps.
+		s.Pieces = s.Pieces[:i]
 		for len(s.Pieces) > 0 && s.Pieces[len(s.Pieces)-1].Deal == nil {
 			s.Pieces = s.Pieces[:len(s.Pieces)-1]
 		}
@@ -259,7 +259,7 @@ func (r Rules) filled(s Sector) (Sector, []Action, error) {
 	case !s.stored():
 		s.State = AddPiece
 		return s, nil, nil
-	case s.Used() == s.Size():
+	case s.Used() == s.Size() && s.Size() > 0:
 		return r.enter(s, Packing)
 	}
 	// The delay runs from the first piece on.

@@ -92,9 +92,10 @@ func (s Sector) Used() abi.PaddedPieceSize {
 }
 
 // Place is where a piece of this size would start: the next multiple of its size. ok is
-// false when it does not fit.
+// false when it does not fit, or when the sector takes none now. The chain computes the data's
+// commitment from the deals alone, so a sector has no gap but the one that aligning makes.
 func (s Sector) Place(size abi.PaddedPieceSize) (offset abi.PaddedPieceSize, ok bool) {
-	if size.Validate() != nil || s.State != WaitDeals && s.State != AddPiece {
+	if size.Validate() != nil || s.State != WaitDeals {
 		return 0, false
 	}
 	offset = (s.Used() + size - 1) / size * size

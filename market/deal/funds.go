@@ -10,6 +10,7 @@ import (
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/big"
+	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/chain/types"
@@ -156,7 +157,7 @@ func (f *Funds) send(ctx context.Context, id int64, in *outbox.Intent) error {
 		return err
 	}
 	if code := res.Receipt.ExitCode; code != 0 {
-		return fmt.Errorf("message %s failed with %s", res.Message, code)
+		return fmt.Errorf("message %s failed with %s", res.Message, exitcode.ExitCode(code))
 	}
 	return nil
 }

@@ -85,7 +85,9 @@ func Parallel(ctx context.Context, n int, work func(i int) error) error {
 			select {
 			case next <- i:
 			case <-ctx.Done():
-				return ctx.Err()
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -255,6 +255,14 @@ func (t *TipSet) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
+	for _, h := range j.Blocks {
+		if h == nil {
+			return fmt.Errorf("%w: an empty block", ErrNoTipSet)
+		}
+		if _, err := CborCid(h); err != nil { // a field is missing
+			return fmt.Errorf("%w: %w", ErrNoTipSet, err)
+		}
+	}
 	ts, err := NewTipSet(j.Blocks)
 	if err != nil {
 		return err

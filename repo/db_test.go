@@ -1,0 +1,85 @@
+package repo_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/lodenet/lode/repo"
+)
+
+func withDB(t *testing.T, dir string, use func(ctx context.Context, db *sql.DB)) {
+	t.Helper()
+	r, err := repo.Open(dir, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	db, err := r.DB(t.Context())
+	require.NoError(t, err)
+	use(t.Context(), db)
+	require.NoError(t, db.Close())
+}
+
+func TestDatabaseKeepsAndIsSafe(t *testing.T) {
+	dir := initRepo(t)
+	withDB(t, dir, func(ctx context.Context, db *sql.DB) {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
+			var got string
+			require.NoError(t, db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got))
+			require.Equal(t, want, got, pragma)
+		}
+		require.Equal(t, 1, db.Stats().MaxOpenConnections)
+		_, err := db.ExecContext(ctx, "CREATE TABLE x (v); INSERT INTO x VALUES (7)")
+		require.NoError(t, err)
+	})
+	withDB(t, dir, func(ctx context.Context, db *sql.DB) {
+		var v int
+		require.NoError(t, db.QueryRowContext(ctx, "SELECT v FROM x").Scan(&v))
+		require.Equal(t, 7, v)
+	})
+}
+
+func TestDamagedDatabase(t *testing.T) {
+	big := func(ctx context.Context, db *sql.DB) {
+		_, err := db.ExecContext(ctx, `CREATE TABLE x (v); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2000)
+			INSERT INTO x SELECT hex(randomblob(50)) FROM n`)
+		require.NoError(t, err)
+	}
+	for name, harm := range map[string]func(b []byte) []byte{
+		"noise":      func([]byte) []byte { return []byte("this is not a database at all, whatever its name says.....") },
+		"cut":        func(b []byte) []byte { return b[:len(b)/2] },
+		"page lost":  func(b []byte) []byte { clear(b[4096:12288]); return b },
+		"head wiped": func(b []byte) []byte { clear(b[:100]); b[0] = 'x'; return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := initRepo(t)
+			withDB(t, dir, big)
+			path := filepath.Join(dir, "lode.db")
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, harm(b), 0o600))
+			r, err := repo.Open(dir, nil)
+			require.NoError(t, err)
+			_, err = r.DB(t.Context())
+			require.ErrorIs(t, err, repo.ErrCorrupt)
+			require.ErrorContains(t, err, "backup")
+			require.NoError(t, r.Close())
+		})
+	}
+}
+
+func TestDatabaseInAFolderWithAnOddName(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a b?c#d%20é")
+	require.NoError(t, os.Rename(initRepo(t), dir))
+	withDB(t, dir, func(ctx context.Context, db *sql.DB) {
+		_, err := db.ExecContext(ctx, "CREATE TABLE x (v)")
+		require.NoError(t, err)
+	})
+	require.FileExists(t, filepath.Join(dir, "lode.db"))
+	entries, err := os.ReadDir(filepath.Dir(dir))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+}

@@ -9,7 +9,7 @@ import (
 	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/miner"
-	"github.com/ipfs/go-cid"
+	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/chain/types"
 )
 
@@ -38,32 +38,17 @@ type Chain interface {
 	Call(ctx context.Context, m *types.Message) (code exitcode.ExitCode, why string, err error)
 }
 
-// Intent asks for a message on chain. The key makes it one message for ever: sending the
-// same key again is the same send, whatever else it says.
-type Intent struct {
-	Key    string
-	From   address.Address
-	To     address.Address
-	Value  abi.TokenAmount
-	Method abi.MethodNum
-	Params []byte
-}
-
-// Receipt is what came of an Intent. Message may differ from the first CID: fees are raised.
-type Receipt struct {
-	Message cid.Cid
-	Code    exitcode.ExitCode
-	Return  []byte
-	Height  abi.ChainEpoch
-}
-
 // Outbox sends own messages, exactly one an intent also over a kill (chain/outbox).
 type Outbox interface {
-	// Send stores the intent durably and returns; the message's CID may not be known yet.
-	Send(ctx context.Context, in Intent) error
-	// Wait blocks until the message of a key has the wanted confidence.
-	Wait(ctx context.Context, key string, confidence abi.ChainEpoch) (*Receipt, error)
+	// Send stores the intent durably and returns. The same key is the same send; with
+	// another content it is refused. After an error that is not the context's, nothing was
+	// sent and the key is free.
+	Send(ctx context.Context, in outbox.Intent) (outbox.ID, error)
+	// Wait blocks until the message is on chain with the wanted confidence.
+	Wait(ctx context.Context, id outbox.ID, confidence abi.ChainEpoch) (*outbox.Result, error)
 }
+
+var _ Outbox = (*outbox.Outbox)(nil)
 
 // Signer signs with a key of the wallet; the address is a key address.
 type Signer interface {

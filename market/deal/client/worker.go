@@ -1,0 +1,420 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
+	"github.com/google/uuid"
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/lodenet/lode/chain/state/view"
+	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/market/deal"
+	"github.com/lodenet/lode/market/transfer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// Run goes on with the deals under way, serves their data and watches active ones until the
+// context ends. It waits for everything it started.
+func (c *Client) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.setRunning(true)
+	defer c.setRunning(false)
+	ds, err := c.rows.underWay(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	begun := make(map[uuid.UUID]bool) // a deal made just now may be in ds and in started
+	begin := func(id uuid.UUID) {
+		if !begun[id] {
+			begun[id] = true
+			all.Go(func() { c.work(ctx, id) })
+		}
+	}
+	served := make(chan error, 1)
+	all.Go(func() { served <- transfer.ServeStreams(ctx, c.Host, transfer.Protocol, c.serve, c.Log) })
+	all.Go(func() { c.sweep(ctx) })
+	for _, d := range ds {
+		begin(d.UUID)
+	}
+	for {
+		select {
+		case id := <-c.started:
+			begin(id)
+		case err := <-served:
+			if ctx.Err() == nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (c *Client) setRunning(on bool) {
+	c.mu.Lock()
+	c.running = on
+	c.mu.Unlock()
+}
+
+// OpenPayload implements transfer.Payloads: the CAR of the deal that has the token, until
+// the deal is on chain or has ended.
+func (c *Client) OpenPayload(ctx context.Context, token string) (io.ReadSeekCloser, error) {
+	ds, err := c.rows.list(ctx, `token=?`, token)
+	if err != nil {
+		return nil, err
+	}
+	if token == "" || len(ds) == 0 || ds[0].State.order() > Publishing.order() {
+		return nil, transfer.ErrNoPayload
+	}
+	return c.Files.Open(ctx, ds[0].Root, ds[0].Piece)
+}
+
+// given is a step's error that ends the deal; any other is tried again.
+type given struct{ error }
+
+func (e given) Unwrap() error { return e.error }
+
+// work brings one deal to activity or to its end.
+func (c *Client) work(ctx context.Context, id uuid.UUID) {
+	wait := c.cfg.Poll
+	for ctx.Err() == nil {
+		d, changed, err := c.workOnce(ctx, id)
+		switch {
+		case err != nil:
+			if ctx.Err() == nil {
+				c.Log.Error("deal worker", "deal", id, "error", err)
+			}
+		case d.Next() == None:
+			return
+		case changed:
+			wait = c.cfg.Poll
+			if d.Next() != Follow {
+				continue
+			}
+		}
+		if err == nil && d.Tries > 0 {
+			wait = time.Duration(float64(c.cfg.Poll) * math.Pow(1.5, float64(min(d.Tries, 40)-1)))
+		}
+		wait = min(wait, c.cfg.MaxPoll)
+		_ = clock.Sleep(ctx, c.Clock, time.Duration(float64(wait)*(0.75+rand.Float64()/2)))
+		wait = wait * 3 / 2
+	}
+}
+
+// workOnce does one action; changed says that the deal moved. Errors are of the
+// surroundings; what goes wrong with the deal is an event.
+func (c *Client) workOnce(ctx context.Context, id uuid.UUID) (d *Deal, changed bool, err error) {
+	h, err := c.Chain.Height(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if d, err = c.step(ctx, id, Tick{h}, nil); err != nil {
+		return nil, false, err
+	}
+	before := d.Life
+	e, change, err := c.do(ctx, d)
+	if ctx.Err() != nil {
+		return nil, false, ctx.Err()
+	}
+	var g given
+	switch {
+	case errors.As(err, &g):
+		e, change = GivenUp{err.Error()}, nil
+	case err != nil:
+		e, change = Hindered{err.Error()}, nil
+	case e == nil:
+		return d, false, nil
+	}
+	if d, err = c.step(ctx, id, e, change); err != nil {
+		return nil, false, err
+	}
+	return d, d.State != before.State || d.Sent != before.Sent || d.Sector != before.Sector || d.Offered != before.Offered, nil
+}
+
+// do does a deal's next action and says what happened; nil is nothing new.
+func (c *Client) do(ctx context.Context, d *Deal) (Event, func(*Deal), error) {
+	switch d.Next() {
+	case Fund:
+		e, err := c.fund(ctx, d)
+		return e, nil, err
+	case Sign:
+		return c.sign(ctx, d)
+	case Propose:
+		e, err := c.propose(ctx, d)
+		return e, nil, err
+	case Follow:
+		e, err := c.follow(ctx, d)
+		return e, nil, err
+	}
+	return nil, nil, nil
+}
+
+// fund fills the escrow for all deals of the wallet that are under way, so that the pieces
+// of one file need one message.
+func (c *Client) fund(ctx context.Context, d *Deal) (Event, error) {
+	c.funding.Lock()
+	defer c.funding.Unlock()
+	need, err := c.tagged(ctx, d.Client)
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.Chain.KeyAddress(ctx, d.Client)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.funds.Ensure(ctx, d.Client, key, need); err != nil {
+		return nil, err
+	}
+	return Funded{}, nil
+}
+
+// sign fixes the epochs and the collateral, and signs.
+func (c *Client) sign(ctx context.Context, d *Deal) (Event, func(*Deal), error) {
+	h, err := c.Chain.Height(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.Start = d.WantStart
+	setDefault(&d.Start, h+c.cfg.StartDelay)
+	d.End = d.Start + d.Duration
+	prop, err := c.proposal(ctx, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := c.Chain.KeyAddress(ctx, d.Client)
+	if err != nil {
+		return nil, nil, err
+	}
+	signed, err := deal.Sign(ctx, c.Keys, key, *prop)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Signed{d.Start, d.End}, func(d *Deal) { d.signed = signed }, nil
+}
+
+// propose offers the deal. A proposal that may have been sent before is asked about first:
+// its answer may have been lost, and a provider takes each only once.
+func (c *Client) propose(ctx context.Context, d *Deal) (Event, error) {
+	c.Host.Peerstore().AddAddrs(d.Peer.ID, d.Peer.Addrs, peerstore.TempAddrTTL)
+	if !d.Offered {
+		return Offered{}, nil
+	}
+	st, err := c.status(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if st.DealStatus != nil {
+		return Answered{Accepted: true}, nil
+	}
+	tr, err := c.transfer(d)
+	if err != nil {
+		return nil, err
+	}
+	res, err := deal.Propose(ctx, c.Host, d.Peer.ID, &deal.Params{
+		DealUUID: d.UUID[:], Transfer: *tr, DealDataRoot: d.Root, ClientDealProposal: *d.signed,
+		SkipIPNIAnnounce: d.SkipAnnounce, RemoveUnsealedCopy: d.RemoveUnsealed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return Answered{res.Accepted, res.Message}, nil
+}
+
+// transfer says where the provider gets the data.
+func (c *Client) transfer(d *Deal) (*deal.Transfer, error) {
+	tp := deal.TransferParams{Headers: map[string]string{"Authorization": transfer.BasicAuth(d.Token)}}
+	kind := "libp2p"
+	if d.HTTP {
+		kind, tp.URL = "http", c.cfg.HTTPURL
+	} else {
+		a, err := c.address(d)
+		if err != nil {
+			return nil, err
+		}
+		tp.URL = transfer.PeerURL(c.Host.ID(), a)
+	}
+	b, err := json.Marshal(tp)
+	if err != nil {
+		return nil, err
+	}
+	return &deal.Transfer{Size: d.CARSize, Type: kind, Params: b, ClientID: d.UUID.String()}, nil
+}
+
+// address is the one of ours that the provider is likeliest to reach: that of the interface
+// on which we talk to it, else the first.
+func (c *Client) address(d *Deal) (multiaddr.Multiaddr, error) {
+	addrs := c.Host.Addrs()
+	if len(addrs) == 0 {
+		return nil, errors.New("this node listens on no address, so the provider cannot fetch the data: set a listen address")
+	}
+	for _, conn := range c.Host.Network().ConnsToPeer(d.Peer.ID) {
+		ip, err := manet.ToIP(conn.LocalMultiaddr())
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if other, err := manet.ToIP(a); err == nil && other.Equal(ip) {
+				return a, nil
+			}
+		}
+	}
+	return addrs[0], nil
+}
+
+func (c *Client) status(ctx context.Context, d *Deal) (*deal.StatusResponse, error) {
+	key, err := c.Chain.KeyAddress(ctx, d.Client)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := c.Keys.Sign(ctx, key, d.UUID[:])
+	if err != nil {
+		return nil, fmt.Errorf("sign the status request with %s: %w", key, err)
+	}
+	return deal.QueryStatus(ctx, c.Host, d.Peer.ID, &deal.StatusRequest{DealUUID: d.UUID[:], Signature: *sig})
+}
+
+// follow looks at the chain, and at the provider while it has news.
+func (c *Client) follow(ctx context.Context, d *Deal) (Event, error) {
+	if d.DealID != 0 {
+		e, err := c.look(ctx, d)
+		if err != nil || e != nil {
+			return e, err
+		}
+	}
+	c.Host.Peerstore().AddAddrs(d.Peer.ID, d.Peer.Addrs, peerstore.TempAddrTTL)
+	st, err := c.status(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if st.DealStatus == nil {
+		return nil, fmt.Errorf("provider: %s", st.Error)
+	}
+	s := st.DealStatus
+	if s.ChainDealID != 0 && d.DealID == 0 {
+		e, err := c.verify(ctx, d, s)
+		if err == nil {
+			return e, nil
+		}
+		if !errors.Is(err, view.ErrNotFound) {
+			return nil, err
+		}
+		// Our head may be behind the provider's.
+	}
+	told := Told{deal.Checkpoint(printable(s.Status)), printable(s.Error), st.NBytesReceived, printable(s.SealingStatus)}
+	if Step(d.Life, told) == d.Life {
+		return nil, nil
+	}
+	return told, nil
+}
+
+// printable keeps what a provider says short and on one line.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > 500 {
+		s = strings.ToValidUTF8(s[:500], "") + "…"
+	}
+	return s
+}
+
+// verify compares the deal on chain with ours; the provider's word alone is not believed.
+func (c *Client) verify(ctx context.Context, d *Deal, s *deal.Status) (Event, error) {
+	got, state, err := c.Chain.Deal(ctx, s.ChainDealID)
+	if err != nil {
+		return nil, err
+	}
+	have, err := got.Cid()
+	if err != nil {
+		return nil, err
+	}
+	want, err := c.onChainCID(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if !have.Equals(want) {
+		return nil, fmt.Errorf("the provider says it is deal %d, which is another proposal", s.ChainDealID)
+	}
+	e := OnChain{ID: s.ChainDealID, Active: active(state)}
+	if s.PublishCid != nil {
+		e.Message = *s.PublishCid
+	}
+	return e, nil
+}
+
+func (c *Client) onChainCID(ctx context.Context, d *Deal) (cid.Cid, error) {
+	client, err := c.Chain.LookupID(ctx, d.Client)
+	if err != nil {
+		return cid.Undef, err
+	}
+	provider, err := c.Chain.LookupID(ctx, d.Provider)
+	if err != nil {
+		return cid.Undef, err
+	}
+	return deal.ProposalCID(d.signed.Proposal, client, provider)
+}
+
+func active(s *market.DealState) bool { return s != nil && s.SectorStartEpoch > 0 }
+
+// look reads the chain's word on a deal that is there; nil is nothing new.
+func (c *Client) look(ctx context.Context, d *Deal) (Event, error) {
+	h, err := c.Chain.Height(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, state, err := c.Chain.Deal(ctx, d.DealID)
+	switch {
+	case errors.Is(err, view.ErrNotFound):
+		e := Gone{h}
+		if Step(d.Life, e) == d.Life {
+			return nil, nil // a reorg may have taken it away for a while
+		}
+		return e, nil
+	case err != nil:
+		return nil, err
+	case state != nil && state.SlashEpoch > 0:
+		return SlashedAt{state.SlashEpoch}, nil
+	case active(state) && d.State != Active:
+		return OnChain{ID: d.DealID, Active: true}, nil
+	}
+	return nil, nil
+}
+
+// sweep looks at active deals now and then, for their end.
+func (c *Client) sweep(ctx context.Context) {
+	for clock.Sleep(ctx, c.Clock, c.cfg.Sweep) == nil {
+		ds, err := c.rows.list(ctx, `state=?`, string(Active))
+		for _, d := range ds {
+			if err != nil {
+				break
+			}
+			var e Event
+			if e, err = c.look(ctx, d); err == nil && e != nil {
+				_, err = c.step(ctx, d.UUID, e, nil)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			c.Log.Warn("look at active deals", "error", err)
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package hello
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/network/host"
+	"github.com/lodenet/lode/network/peers"
+)
+
+// Limits of the greeting (spec chain.md f.2, network.md B.4).
+const (
+	maxMessageBytes = 16 << 10 // 128 CIDs take 5.5 kB
+	streamTimeout   = 10 * time.Second
+	genesisBan      = 24 * time.Hour
+	offsetWarning   = 5 * time.Second
+	queue           = 256 // greetings that wait for the session layer
+	maxHandlers     = 64  // greetings answered at once
+)
+
+// ErrGenesis: the peer is of another network.
+var ErrGenesis = errors.New("peer has another genesis")
+
+// Chain is what a node says of itself.
+type Chain interface {
+	// Head and Genesis are never nil.
+	Head() *types.TipSet
+	Genesis() *types.TipSet
+}
+
+// Head is what a peer announces.
+type Head struct {
+	Peer   peer.ID
+	Key    types.TipSetKey
+	Height abi.ChainEpoch
+	Weight big.Int
+}
+
+// Service greets and is greeted. Safe from many goroutines.
+type Service struct {
+	host      libp2phost.Host
+	chain     Chain
+	weigh     func(context.Context, *types.TipSet) (big.Int, error)
+	onHead    func(Head)
+	clk       clock.Clock
+	log       *slog.Logger
+	greetings chan peers.Greeting
+	ready     chan struct{}
+	slots     chan struct{}
+}
+
+var _ peers.Handshake = (*Service)(nil)
+
+// New prepares the greeting; Run answers it. weigh gives the weight of the node's own head;
+// onHead takes each head that a peer of our genesis announces and must not block.
+func New(h libp2phost.Host, chain Chain, weigh func(context.Context, *types.TipSet) (big.Int, error),
+	onHead func(Head), clk clock.Clock, log *slog.Logger,
+) *Service {
+	return &Service{
+		host: h, chain: chain, weigh: weigh, onHead: onHead, clk: clk, log: log,
+		greetings: make(chan peers.Greeting, queue),
+		ready:     make(chan struct{}),
+		slots:     make(chan struct{}, maxHandlers),
+	}
+}
+
+// Protocol implements peers.Handshake.
+func (s *Service) Protocol() protocol.ID { return Protocol }
+
+// Greetings implements peers.Handshake.
+func (s *Service) Greetings() <-chan peers.Greeting { return s.greetings }
+
+// Ready is closed when Run answers greetings: the host may accept connections.
+func (s *Service) Ready() <-chan struct{} { return s.ready }
+
+// Run answers greetings until the context ends. It can be called once.
+func (s *Service) Run(ctx context.Context) error {
+	var (
+		mu      sync.Mutex // orders wg.Add before wg.Wait
+		stopped bool
+		wg      sync.WaitGroup
+	)
+	s.host.SetStreamHandler(Protocol, func(st network.Stream) {
+		mu.Lock()
+		if stopped {
+			mu.Unlock()
+			_ = st.Reset()
+			return
+		}
+		wg.Add(1)
+		mu.Unlock()
+		defer wg.Done()
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+			s.answer(ctx, st)
+		default:
+			_ = st.Reset()
+		}
+	})
+	close(s.ready)
+	<-ctx.Done()
+	s.host.RemoveStreamHandler(Protocol)
+	mu.Lock()
+	stopped = true
+	mu.Unlock()
+	wg.Wait()
+	return nil
+}
+
+// Greet implements peers.Handshake: it tells a peer of our head and waits for the answer.
+func (s *Service) Greet(ctx context.Context, p peer.ID) (time.Duration, error) {
+	head := s.chain.Head()
+	weight, err := s.weigh(ctx, head)
+	if err != nil {
+		// Not the peer's fault, and receivers make little of the weight.
+		s.log.Warn("weigh our head for a greeting", "tipset", head, "err", err)
+		weight = head.ParentWeight()
+	}
+	msg := Message{
+		HeaviestTipSet: head.Cids(), HeaviestTipSetHeight: head.Height(),
+		HeaviestTipSetWeight: weight, GenesisHash: s.chain.Genesis().Cids()[0],
+	}
+	var buf bytes.Buffer
+	if err := msg.MarshalCBOR(&buf); err != nil {
+		return 0, fmt.Errorf("encode our greeting: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
+	defer cancel()
+	st, err := s.host.NewStream(network.WithNoDial(ctx, "a greeting needs a connection"), p, Protocol)
+	if err != nil {
+		return 0, fmt.Errorf("greet %s: %w", p, err)
+	}
+	defer host.Bound(ctx, st)()
+	t0 := s.clk.Now()
+	var answer Answer
+	err = func() error {
+		if _, err := st.Write(buf.Bytes()); err != nil {
+			return err
+		}
+		if err := st.CloseWrite(); err != nil {
+			return err
+		}
+		return answer.UnmarshalCBOR(io.LimitReader(st, maxMessageBytes))
+	}()
+	t3 := s.clk.Now()
+	if err != nil {
+		_ = st.Reset()
+		return 0, fmt.Errorf("greet %s: %w", p, err)
+	}
+	_ = st.Close()
+	if off := offset(t0, t3, answer); off.Abs() > offsetWarning {
+		s.log.Warn("a peer's clock differs from ours; check the time service of both machines", "peer", p, "offset", off)
+	}
+	return t3.Sub(t0), nil
+}
+
+// offset estimates how far the peer's clock is behind ours. The sums of its times are done
+// in floating point: they may be anything.
+func offset(t0, t3 time.Time, a Answer) time.Duration {
+	ns := (float64(t0.UnixNano()) - float64(a.TArrival) + float64(t3.UnixNano()) - float64(a.TSent)) / 2
+	const most = float64(100 * 365 * 24 * time.Hour)
+	return time.Duration(max(-most, min(most, ns)))
+}
+
+// answer serves one greeting.
+func (s *Service) answer(ctx context.Context, st network.Stream) {
+	arrival := s.clk.Now()
+	p := st.Conn().RemotePeer()
+	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
+	defer cancel()
+	defer host.Bound(ctx, st)()
+	head, err := s.read(p, st)
+	if err == nil {
+		reply := Answer{TArrival: arrival.UnixNano(), TSent: s.clk.Now().UnixNano()}
+		err = reply.MarshalCBOR(st)
+	}
+	if err != nil {
+		_ = st.Reset()
+		if ctx.Err() == context.Canceled {
+			return // we are stopping
+		}
+		var bad *peers.DropError
+		if !errors.As(err, &bad) {
+			bad = &peers.DropError{Reason: peers.ReasonHello, Err: err}
+		}
+		s.log.Debug("greeting refused", "peer", p, "err", bad)
+		s.tell(ctx, peers.Greeting{Peer: p, Err: bad})
+		return
+	}
+	_ = st.Close()
+	s.tell(ctx, peers.Greeting{Peer: p})
+	if head.Height > 0 {
+		s.onHead(head)
+	}
+}
+
+// tell hands a greeting to the session layer, which reads them at once.
+func (s *Service) tell(ctx context.Context, g peers.Greeting) {
+	select {
+	case s.greetings <- g:
+	case <-ctx.Done():
+	}
+}
+
+// read takes and checks a greeting.
+func (s *Service) read(p peer.ID, r io.Reader) (Head, error) {
+	var m Message
+	if err := m.UnmarshalCBOR(io.LimitReader(r, maxMessageBytes)); err != nil {
+		return Head{}, fmt.Errorf("read greeting: %w", err)
+	}
+	return s.check(p, &m)
+}
+
+// check turns a greeting into a head; the genesis decides who is a peer.
+func (s *Service) check(p peer.ID, m *Message) (Head, error) {
+	if ours := s.chain.Genesis().Cids()[0]; m.GenesisHash != ours {
+		return Head{}, &peers.DropError{
+			Reason: peers.ReasonGenesis, Ban: genesisBan,
+			Err: fmt.Errorf("%w: %s, ours is %s", ErrGenesis, m.GenesisHash, ours),
+		}
+	}
+	key, err := types.TipSetKeyFromBytes(types.NewTipSetKey(m.HeaviestTipSet...).Bytes())
+	switch {
+	case err != nil:
+		return Head{}, fmt.Errorf("greeting: %w", err)
+	case key.IsEmpty() || m.HeaviestTipSetHeight < 0 || m.HeaviestTipSetWeight.Int == nil || m.HeaviestTipSetWeight.Sign() < 0:
+		return Head{}, errors.New("greeting: no head, or a negative height or weight")
+	}
+	return Head{Peer: p, Key: key, Height: m.HeaviestTipSetHeight, Weight: m.HeaviestTipSetWeight}, nil
+}

@@ -1,0 +1,133 @@
+package inbound
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/network/dispatch"
+	"github.com/lodenet/lode/network/gossip"
+)
+
+// The names of the topics in metrics.
+const (
+	blockTopic   = "blocks"
+	messageTopic = "messages"
+)
+
+// maxBlockMessages is how many messages a block may list (spec chain.md f.4).
+const maxBlockMessages = 10_000
+
+// maxMessageSize bounds a signed message in bytes: what a message pool takes (64 KiB) and
+// its envelope.
+const maxMessageSize = 64<<10 + 1<<10
+
+// Checks judge what was decoded. The error is for the log.
+type Checks struct {
+	// Block is consensus' cheap check.
+	Block func(ctx context.Context, m *types.BlockMsg) (gossip.Verdict, error)
+	// Message adds a message to the pool, or says why not.
+	Message func(ctx context.Context, m *types.SignedMessage) (gossip.Verdict, error)
+}
+
+// Gate is the way in. Its topics carry what passed; a message on Messages is in the pool
+// already. Safe from many goroutines.
+type Gate struct {
+	Blocks   *dispatch.Topic[*types.BlockMsg]
+	Messages *dispatch.Topic[*types.SignedMessage]
+
+	checks Checks
+	dedup  *dispatch.Dedup
+	clk    clock.Clock
+	log    *slog.Logger
+}
+
+// New makes a gate with topics of its own.
+func New(checks Checks, clk clock.Clock, log *slog.Logger) *Gate {
+	return &Gate{
+		Blocks:   dispatch.NewTopic[*types.BlockMsg](blockTopic),
+		Messages: dispatch.NewTopic[*types.SignedMessage](messageTopic),
+		checks:   checks,
+		dedup:    dispatch.NewDedup(clk, 0, 0),
+		clk:      clk, log: log,
+	}
+}
+
+// Validators are the gate as gossip wants it.
+func (g *Gate) Validators() gossip.Validators {
+	return gossip.Validators{Block: g.block, Message: g.message}
+}
+
+// block takes a block announcement. The same block in another envelope is ignored once a
+// subscriber has taken it.
+func (g *Gate) block(ctx context.Context, from peer.ID, data []byte) gossip.Verdict {
+	m, err := types.DecodeBlockMsg(data)
+	if err != nil {
+		g.log.Debug("block refused", "peer", from, "err", err)
+		return gossip.Reject
+	}
+	switch h := m.Header; {
+	case len(m.BlsMessages)+len(m.SecpkMessages) > maxBlockMessages,
+		h.Ticket == nil, h.ElectionProof == nil, h.BlockSig == nil, h.BLSAggregate == nil:
+		g.log.Debug("block refused", "peer", from, "err", "too many messages, or a part is missing")
+		return gossip.Reject
+	}
+	tok, fresh := g.begin(blockTopic, m.Cid())
+	if !fresh {
+		return gossip.Ignore
+	}
+	verdict, err := g.checks.Block(ctx, m)
+	if verdict != gossip.Accept {
+		tok.Abort()
+		g.log.Debug("block refused", "peer", from, "block", m.Cid(), "verdict", verdict, "err", err)
+		return verdict
+	}
+	settle(tok, dispatch.Publish(g.Blocks, envelope(g, from, len(data), m)))
+	return verdict
+}
+
+// message takes a message.
+func (g *Gate) message(ctx context.Context, from peer.ID, data []byte) gossip.Verdict {
+	if len(data) > maxMessageSize {
+		return gossip.Reject
+	}
+	m, err := types.DecodeSignedMessage(data)
+	if err != nil {
+		g.log.Debug("message refused", "peer", from, "err", err)
+		return gossip.Reject
+	}
+	verdict, err := g.checks.Message(ctx, m)
+	if verdict != gossip.Accept {
+		g.log.Debug("message refused", "peer", from, "message", m.Cid(), "verdict", verdict, "err", err)
+		return verdict
+	}
+	dispatch.Publish(g.Messages, envelope(g, from, len(data), m))
+	return verdict
+}
+
+// Published notes an own block, so that its echo is not taken for news.
+func (g *Gate) Published(block cid.Cid) {
+	tok, _ := g.begin(blockTopic, block)
+	tok.Commit()
+}
+
+func (g *Gate) begin(topic string, c cid.Cid) (dispatch.Token, bool) {
+	return g.dedup.Begin(dispatch.DedupKey(topic, c.Bytes()))
+}
+
+// settle keeps a message in mind only when somebody took it: one that nobody had room for
+// may come again.
+func settle(tok dispatch.Token, r dispatch.Result) {
+	if r.Delivered > 0 {
+		tok.Commit()
+	} else {
+		tok.Abort()
+	}
+}
+
+func envelope[T any](g *Gate, from peer.ID, size int, m T) dispatch.Envelope[T] {
+	return dispatch.Envelope[T]{From: string(from), At: g.clk.Now(), Size: size, Msg: m}
+}

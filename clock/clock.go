@@ -53,7 +53,7 @@ func Sleep(ctx context.Context, c Clock, d time.Duration) error {
 // Epochs maps between time and the epochs of a network. Times are in whole seconds, as in
 // block headers.
 type Epochs struct {
-	Genesis uint64 // unix seconds of epoch 0
+	Genesis uint64 // unix seconds of epoch 0, below 2^40
 	Seconds uint64 // length of an epoch, > 0
 }
 
@@ -68,8 +68,20 @@ func (e Epochs) At(t time.Time) abi.ChainEpoch {
 
 // Start is the moment at which an epoch begins.
 func (e Epochs) Start(h abi.ChainEpoch) time.Time {
-	return time.Unix(int64(e.Genesis)+int64(h)*int64(e.Seconds), 0)
+	return time.Unix(int64(e.Timestamp(h)), 0)
 }
 
-// Timestamp is Start in unix seconds.
-func (e Epochs) Timestamp(h abi.ChainEpoch) uint64 { return e.Genesis + uint64(h)*e.Seconds }
+// Timestamp is Start in unix seconds, not before the genesis. An epoch that a peer made up,
+// too far for a time to express, gets the last one there is: it never wraps to an earlier one.
+func (e Epochs) Timestamp(h abi.ChainEpoch) uint64 {
+	if h < 0 {
+		return e.Genesis
+	}
+	if n := uint64(h); n <= (endOfTime-e.Genesis)/e.Seconds {
+		return e.Genesis + n*e.Seconds
+	}
+	return endOfTime
+}
+
+// endOfTime is in unix seconds, and still fits in a time.Time.
+const endOfTime = 1 << 60

@@ -33,11 +33,7 @@ func (m *Message) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	for _, v := range []*abi.TokenAmount{&j.Value, &j.GasFeeCap, &j.GasPremium} {
-		if v.Int == nil {
-			*v = big.Zero()
-		}
-	}
+	fillZero(&j.Value, &j.GasFeeCap, &j.GasPremium)
 	*m = Message(j)
 	return nil
 }
@@ -56,4 +52,39 @@ func (m SignedMessage) MarshalJSON() ([]byte, error) {
 		c = b.Cid()
 	}
 	return json.Marshal(jsonSignedMessageOut{(*jsonSignedMessage)(&m), c})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Amounts that are left out are zero.
+func (m *SignedMessage) UnmarshalJSON(b []byte) error {
+	var j jsonSignedMessage
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	fillZero(&j.Message.Value, &j.Message.GasFeeCap, &j.Message.GasPremium)
+	*m = SignedMessage(j)
+	return nil
+}
+
+type jsonHeader BlockHeader
+
+// UnmarshalJSON implements json.Unmarshaler. Amounts that are left out are zero; a header
+// that cannot be encoded, and so has no CID, is refused.
+func (h *BlockHeader) UnmarshalJSON(b []byte) error {
+	var j jsonHeader
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	fillZero(&j.ParentWeight, &j.ParentBaseFee)
+	*h = BlockHeader(j)
+	_, err := h.Serialize()
+	return err
+}
+
+// fillZero keeps nil numbers out: what comes from users may lack any field.
+func fillZero(amounts ...*abi.TokenAmount) {
+	for _, a := range amounts {
+		if a.Int == nil {
+			*a = big.Zero()
+		}
+	}
 }

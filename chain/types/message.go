@@ -114,6 +114,9 @@ func (m *Message) ChainLength() int { return mustLen(m) }
 
 // RequiredFunds is the most that the sender can be charged for gas, in attoFIL.
 func (m *Message) RequiredFunds() abi.TokenAmount {
+	if m.GasFeeCap.Int == nil {
+		return big.Zero()
+	}
 	return big.Mul(m.GasFeeCap, big.NewInt(m.GasLimit))
 }
 

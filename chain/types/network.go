@@ -2,8 +2,8 @@ package types
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -97,7 +97,10 @@ func ParseNetwork(b []byte) (Network, error) {
 	if u := md.Undecoded(); len(u) > 0 {
 		return Network{}, fmt.Errorf("network file: unknown key %s", u[0])
 	}
-	return n, n.Check()
+	if err := n.Check(); err != nil {
+		return Network{}, err
+	}
+	return n, nil
 }
 
 // Encode writes the network.toml form.
@@ -111,18 +114,22 @@ func (n Network) Encode() ([]byte, error) {
 func (n Network) Check() error {
 	p := n.Policy
 	switch {
-	case n.Name == "":
-		return errors.New("network: no name")
+	case !validName(n.Name):
+		return fmt.Errorf("network: name %.80q is not 1 to %d letters, digits, dots, dashes and underscores", n.Name, maxNameBytes)
 	case n.AddressPrefix != "t" && n.AddressPrefix != "f":
 		return fmt.Errorf("network %s: address prefix %q is not t or f", n.Name, n.AddressPrefix)
-	case n.EpochSeconds == 0:
-		return fmt.Errorf("network %s: epoch of 0 seconds", n.Name)
-	case n.PropagationMillis+n.EquivocationMillis >= 1000*n.EpochSeconds:
+	case n.EpochSeconds == 0 || n.EpochSeconds > maxEpochSeconds:
+		return fmt.Errorf("network %s: epoch of %d seconds is not 1 to %d", n.Name, n.EpochSeconds, maxEpochSeconds)
+	case n.GenesisTime > maxGenesisTime:
+		return fmt.Errorf("network %s: genesis time %d is not in unix seconds", n.Name, n.GenesisTime)
+	case n.PropagationMillis > 1000*n.EpochSeconds || n.EquivocationMillis > 1000*n.EpochSeconds || n.PropagationMillis+n.EquivocationMillis >= 1000*n.EpochSeconds:
 		return fmt.Errorf("network %s: propagation and equivocation delays do not fit in an epoch", n.Name)
 	case n.Proofs == "":
 		return fmt.Errorf("network %s: no proof system", n.Name)
 	case n.Beacon != "local":
 		return fmt.Errorf("network %s: unknown beacon %q", n.Name, n.Beacon)
+	case p.ChallengeWindow > maxPolicyEpochs || p.DisputeWindow > maxPolicyEpochs || p.MaxProveCommitDuration > maxPolicyEpochs || p.FaultMaxAge > maxPolicyEpochs:
+		return fmt.Errorf("network %s: a duration of the policy is above %d epochs", n.Name, maxPolicyEpochs)
 	case p.ProvingPeriod != 48*p.ChallengeWindow:
 		return fmt.Errorf("network %s: proving period %d is not 48 windows of %d", n.Name, p.ProvingPeriod, p.ChallengeWindow)
 	case p.ChallengeWindow < 21 || p.DisputeWindow <= 900 || 3*p.ChallengeWindow+p.DisputeWindow > p.ProvingPeriod:
@@ -146,13 +153,33 @@ func (n Network) Check() error {
 	return nil
 }
 
+// Bounds on what a network file may say, far outside what makes sense: within them no sum or
+// product of these values overflows.
+const (
+	maxNameBytes                   = 64
+	maxEpochSeconds                = 86_400
+	maxGenesisTime                 = 1 << 40
+	maxPolicyEpochs abi.ChainEpoch = 1 << 40
+)
+
+// validName keeps to what can stand in a topic, a protocol ID and a file name.
+func validName(s string) bool {
+	ok := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_'
+	}
+	return s != "" && len(s) <= maxNameBytes && s[0] != '.' && !strings.ContainsFunc(s, func(r rune) bool { return !ok(r) })
+}
+
 // Circulating is CirculatingAtGenesis as a number; empty is 0.
 func (n Network) Circulating() (abi.TokenAmount, error) {
 	if n.CirculatingAtGenesis == "" {
 		return big.Zero(), nil
 	}
+	if len(n.CirculatingAtGenesis) > len(TotalFilecoin.String()) {
+		return big.Zero(), fmt.Errorf("network %s: circulating_at_genesis has %d digits", n.Name, len(n.CirculatingAtGenesis))
+	}
 	v, err := big.FromString(n.CirculatingAtGenesis)
-	if err != nil || v.Sign() < 0 {
+	if err != nil || v.Sign() < 0 || v.GreaterThan(TotalFilecoin) {
 		return big.Zero(), fmt.Errorf("network %s: circulating_at_genesis %q is not an amount in attoFIL", n.Name, n.CirculatingAtGenesis)
 	}
 	return v, nil

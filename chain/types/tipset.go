@@ -92,9 +92,16 @@ func (k *TipSetKey) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &cids); err != nil {
 		return err
 	}
-	got, err := TipSetKeyFromBytes(NewTipSetKey(cids...).Bytes())
-	*k = got
-	return err
+	if len(cids) > maxTipSetBlocks {
+		return fmt.Errorf("tipset key of %d blocks", len(cids))
+	}
+	for _, c := range cids {
+		if !c.Defined() || !isBlockCid(c) {
+			return fmt.Errorf("tipset key: %s is not a block CID", c)
+		}
+	}
+	*k = NewTipSetKey(cids...)
+	return nil
 }
 
 // MarshalCBOR writes one byte string.
@@ -128,6 +135,12 @@ func NewTipSet(blks []*BlockHeader) (*TipSet, error) {
 	}
 	sorted := slices.Clone(blks)
 	for i, b := range sorted {
+		if b == nil {
+			return nil, fmt.Errorf("%w: one is missing", ErrNoTipSet)
+		}
+		if err := checkParents(b); err != nil {
+			return nil, err
+		}
 		if b.Ticket == nil {
 			return nil, fmt.Errorf("%w: block %s has no ticket", ErrNoTipSet, b.Cid())
 		}
@@ -156,6 +169,25 @@ func NewTipSet(blks []*BlockHeader) (*TipSet, error) {
 	}
 	return &TipSet{blocks: sorted, key: NewTipSetKey(cids...)}, nil
 }
+
+// checkParents makes sure that the parents can be a tipset key. The genesis has a
+// placeholder of any kind (spec chain.md h.3).
+func checkParents(b *BlockHeader) error {
+	if b.Height == 0 {
+		return nil
+	}
+	if len(b.Parents) > maxTipSetBlocks {
+		return fmt.Errorf("%w: %d parents at height %d", ErrNoTipSet, len(b.Parents), b.Height)
+	}
+	for _, c := range b.Parents {
+		if !isBlockCid(c) {
+			return fmt.Errorf("%w: parent %s at height %d is not a block CID", ErrNoTipSet, c, b.Height)
+		}
+	}
+	return nil
+}
+
+func isBlockCid(c cid.Cid) bool { return c.ByteLen() == cidLength && c.Prefix() == blockPrefix }
 
 // Key names the tipset.
 func (t *TipSet) Key() TipSetKey { return t.key }

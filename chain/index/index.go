@@ -4,21 +4,21 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 
-	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/lodenet/lode/chain/types"
 )
 
-// ErrNotFound: no such message is on the chain that was searched. Look again later.
-var ErrNotFound = errors.New("message is not on chain")
-
-// Chain is what the index reads.
+// Chain is what the index reads. Safe from many goroutines.
 type Chain interface {
 	types.Blocks
 	Head() *types.TipSet
+	// HeadChanged waits until the head is not the named tipset, and returns it.
+	HeadChanged(ctx context.Context, than types.TipSetKey) (*types.TipSet, error)
 	// TipSetAt is the tipset at or before a height on the chain of from.
 	TipSetAt(ctx context.Context, h abi.ChainEpoch, from *types.TipSet) (*types.TipSet, error)
 	// TipSetAfter is the first tipset at or after a height on the chain of from.
@@ -28,45 +28,158 @@ type Chain interface {
 	Message(ctx context.Context, c cid.Cid) (types.ChainMsg, error)
 }
 
-// Lookup tells where a message is.
-type Lookup struct {
-	// Message is the CID on chain. It differs from the one asked for when the message was
-	// replaced by one that makes the same call.
-	Message cid.Cid
-	Receipt types.MessageReceipt
-	// TipSet is the first tipset after the one that includes the message: it carries the
-	// receipt, and its parent state has the message's effects.
-	TipSet types.TipSetKey
-	Height abi.ChainEpoch // of TipSet
-	// Included is the tipset whose blocks hold the message.
-	Included       types.TipSetKey
-	IncludedHeight abi.ChainEpoch
-}
-
-// Index finds messages.
+// Index finds messages. It has no state outside the database; safe from many goroutines.
 type Index struct {
 	db    *sql.DB
 	chain Chain
 	log   *slog.Logger
 }
 
-// New makes an index over a chain. Run fills it.
+// New makes an index over a chain and a database that Migrate has seen. Run fills it.
 func New(db *sql.DB, chain Chain, log *slog.Logger) *Index {
 	return &Index{db: db, chain: chain, log: log}
 }
 
-// NoLimit as a look-back searches down to the genesis.
-const NoLimit abi.ChainEpoch = -1
-
-// FindMessage finds a message by the CID it has on chain, in the tipsets of from's chain
-// (nil: the head's) that are at most lookback epochs below it. With allowReplaced, a
-// message of the same sender and nonce that makes the same call answers as well.
-// ErrNotFound: it is not there, or no tipset follows the one that includes it yet.
-func (x *Index) FindMessage(ctx context.Context, c cid.Cid, from *types.TipSet, lookback abi.ChainEpoch, allowReplaced bool) (*Lookup, error) {
-	return nil, ErrNotFound
+// Migrate makes the tables.
+func Migrate(ctx context.Context, db *sql.DB) error {
+	for _, q := range []string{
+		// The part of one chain that the index covers, without gaps.
+		`CREATE TABLE IF NOT EXISTS index_tipset (
+			height INTEGER PRIMARY KEY,
+			key BLOB NOT NULL
+		)`,
+		`CREATE TABLE IF NOT EXISTS index_message (
+			cid BLOB PRIMARY KEY,
+			height INTEGER NOT NULL,
+			position INTEGER NOT NULL, -- of the receipt
+			sender BLOB NOT NULL,      -- as the message has it
+			nonce INTEGER NOT NULL     -- the bits of a uint64
+		) WITHOUT ROWID`,
+		`CREATE INDEX IF NOT EXISTS index_message_sender ON index_message (sender, nonce)`,
+		`CREATE INDEX IF NOT EXISTS index_message_height ON index_message (height)`,
+	} {
+		if _, err := db.ExecContext(ctx, q); err != nil {
+			return fmt.Errorf("message index: %w", err)
+		}
+	}
+	return nil
 }
 
-// FindNonce finds the message of a sender with a nonce, whatever it does.
-func (x *Index) FindNonce(ctx context.Context, sender address.Address, nonce uint64, from *types.TipSet, lookback abi.ChainEpoch) (*Lookup, error) {
-	return nil, ErrNotFound
+// Drop empties the table; Run fills it again while it is used.
+func (x *Index) Drop(ctx context.Context) error {
+	return x.inTx(ctx, func(tx *sql.Tx) error { return cut(ctx, tx, -1) })
+}
+
+// Run follows the head until ctx ends.
+func (x *Index) Run(ctx context.Context) error {
+	var at types.TipSetKey
+	for {
+		head, err := x.chain.HeadChanged(ctx, at)
+		if err == nil {
+			err = x.sync(ctx, head)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		at = head.Key()
+	}
+}
+
+// batch is how many tipsets are written in one transaction, and held in memory meanwhile.
+const batch = 64
+
+type row struct {
+	cid      cid.Cid
+	position int
+	msg      *types.Message
+}
+
+type tipsetRows struct {
+	ts   *types.TipSet
+	rows []row
+}
+
+// sync makes the table cover the chain up to head. What it does in between is right at every
+// moment, so it can stop anywhere.
+func (x *Index) sync(ctx context.Context, head *types.TipSet) error {
+	next, err := x.rewind(ctx, head)
+	if err != nil {
+		return err
+	}
+	for next <= head.Height() {
+		var work []tipsetRows
+		for len(work) < batch && next <= head.Height() {
+			ts, err := x.chain.TipSetAfter(ctx, next, head)
+			if err != nil {
+				return fmt.Errorf("message index: tipset after %d: %w", next, err)
+			}
+			rows, err := x.rowsOf(ctx, ts)
+			if err != nil {
+				return err
+			}
+			work = append(work, tipsetRows{ts, rows})
+			next = ts.Height() + 1
+		}
+		if err := x.inTx(ctx, func(tx *sql.Tx) error { return put(ctx, tx, work) }); err != nil {
+			return err
+		}
+		if now := x.chain.Head(); !now.Equals(head) {
+			return nil // it may have left this chain; Run comes again at once
+		}
+	}
+	return nil
+}
+
+// rewind drops what is not on the chain of head, and tells the first height that is not
+// covered.
+func (x *Index) rewind(ctx context.Context, head *types.TipSet) (abi.ChainEpoch, error) {
+	for {
+		h, key, err := x.top(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if on, err := x.on(ctx, h, key, head); err != nil {
+			return 0, err
+		} else if on {
+			return h + 1, nil
+		}
+		if err := x.inTx(ctx, func(tx *sql.Tx) error { return cut(ctx, tx, h-1) }); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// on tells whether the tipset of a key and height is on the chain of from.
+func (x *Index) on(ctx context.Context, h abi.ChainEpoch, key types.TipSetKey, from *types.TipSet) (bool, error) {
+	if h > from.Height() {
+		return false, nil
+	}
+	ts, err := x.chain.TipSetAt(ctx, h, from)
+	if err != nil {
+		return false, fmt.Errorf("message index: tipset at %d: %w", h, err)
+	}
+	return ts.Key() == key, nil
+}
+
+func (x *Index) rowsOf(ctx context.Context, ts *types.TipSet) ([]row, error) {
+	msgs, err := Executed(ctx, x.chain, ts)
+	if ipld.IsNotFound(err) {
+		// The chain came as a snapshot without its old messages: nobody can be told of them.
+		x.log.Debug("messages of tipset are not here", "tipset", ts.Key(), "height", ts.Height())
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]row, len(msgs))
+	for i, m := range msgs {
+		rows[i] = row{m.Cid(), i, m.VMMessage()}
+	}
+	return rows, nil
 }

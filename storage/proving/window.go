@@ -1,0 +1,428 @@
+package proving
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/filecoin-project/go-bitfield"
+	"github.com/filecoin-project/go-state-types/big"
+	"github.com/filecoin-project/go-state-types/crypto"
+	"github.com/filecoin-project/go-state-types/dline"
+	"github.com/filecoin-project/go-state-types/proof"
+	proof0 "github.com/filecoin-project/specs-actors/actors/runtime/proof"
+	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
+	"github.com/filecoin-project/specs-actors/v8/actors/builtin/miner"
+
+	"github.com/lodenet/lode/chain/outbox"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/storage/sealing"
+)
+
+// window is one occurrence of a deadline, as far as it has come.
+type window struct {
+	info   dline.Info
+	status Status
+	err    string
+}
+
+func (p *Proving) mark(d *dline.Info, s Status, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.windows[d.Open]
+	if w == nil {
+		return
+	}
+	w.status, w.err = s, ""
+	if err != nil {
+		w.err = err.Error()
+	}
+}
+
+// window proves one occurrence of a deadline and returns when it has closed or nothing is
+// left to prove. It can be started again after a crash: what is on chain is not proven again,
+// and what was sent is found under its key.
+func (p *Proving) window(ctx context.Context, d *dline.Info) {
+	w := &attempt{p: p, d: d, tries: map[uint64]int{}, open: map[uint64]bool{}}
+	for {
+		head := p.deps.Chain.Head()
+		// A message sent on top of the last epoch would land after the close; and the state
+		// after it is that of the next window already.
+		if head.Height() >= d.Last() {
+			break
+		}
+		left, err := w.left(ctx, head)
+		if err == nil && len(left) == 0 {
+			break
+		}
+		if err == nil {
+			err = w.prove(ctx, head, left)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			p.mark(d, Failed, err)
+			p.log.Warn("window PoSt not on chain yet, it is tried again until the deadline closes", "deadline", d.Index, "closes", d.Close, "err", err)
+			if _, err := p.deps.Chain.HeadChanged(ctx, head.Key()); err != nil {
+				return
+			}
+		}
+	}
+	w.finish()
+}
+
+// attempt is the work on one window.
+type attempt struct {
+	p       *Proving
+	d       *dline.Info
+	sent    bool
+	skipped int
+	tries   map[uint64]int  // messages that failed, by first partition
+	open    map[uint64]bool // partitions seen with something to prove; true until proven
+}
+
+// left lists the partitions that have to be proven yet.
+func (w *attempt) left(ctx context.Context, head *types.TipSet) ([]target, error) {
+	v, err := w.p.deps.Chain.View(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	proven := bitfield.New()
+	if head.Height() >= w.d.Open {
+		dl, err := v.Deadline(ctx, w.p.deps.Miner, w.d.Index)
+		if err != nil {
+			return nil, err
+		}
+		proven = dl.PartitionsPoSted
+	}
+	parts, err := v.Partitions(ctx, w.p.deps.Miner, w.d.Index)
+	if err != nil {
+		return nil, err
+	}
+	left, err := targets(parts, proven)
+	if err != nil {
+		return nil, err
+	}
+	for index := range w.open {
+		w.open[index] = false
+	}
+	for _, t := range left {
+		w.open[t.index] = true
+	}
+	return left, nil
+}
+
+// prove makes the proofs of all batches, sends them once the deadline is open, and returns
+// when each is on chain, has failed, or has to be made anew.
+func (w *attempt) prove(ctx context.Context, head *types.TipSet, left []target) error {
+	p, d := w.p, w.d
+	p.mark(d, Computing, nil)
+	rand, err := w.draw(ctx, head)
+	if err != nil {
+		return err
+	}
+	limit, err := p.partitionsMax(ctx, head)
+	if err != nil {
+		return err
+	}
+	if p.opt.MaxPartitions > 0 {
+		limit = min(limit, p.opt.MaxPartitions)
+	}
+	var made []*made
+	var errs []error
+	for _, batch := range batches(left, limit) {
+		m, err := w.make(ctx, head, batch, rand)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("partition %d: %w", batch[0].index, err))
+			continue
+		}
+		made = append(made, m)
+	}
+	if len(made) == 0 {
+		return errors.Join(errs...)
+	}
+	p.mark(d, Ready, errors.Join(errs...))
+	for head.Height() < d.Open+p.opt.SubmitDelay {
+		if head, err = p.deps.Chain.HeadChanged(ctx, head.Key()); err != nil {
+			return err
+		}
+	}
+	if again, err := w.draw(ctx, head); err != nil || !again.equal(rand) {
+		return err // the loop makes them anew
+	}
+	for _, m := range made {
+		if err := w.send(ctx, head, m, rand); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	p.mark(d, Submitted, errors.Join(errs...))
+	return errors.Join(errors.Join(errs...), w.follow(ctx, made, rand))
+}
+
+// draws are the two draws of a window.
+type draws struct{ challenge, commit []byte }
+
+func (r draws) equal(o draws) bool {
+	return bytes.Equal(r.challenge, o.challenge) && bytes.Equal(r.commit, o.commit)
+}
+
+func (w *attempt) draw(ctx context.Context, head *types.TipSet) (draws, error) {
+	entropy, err := sealing.Entropy(w.p.deps.Miner)
+	if err != nil {
+		return draws{}, err
+	}
+	chain, at := w.p.deps.Chain, w.d.Challenge
+	challenge, err := chain.BeaconRandomness(ctx, head, crypto.DomainSeparationTag_WindowedPoStChallengeSeed, at, entropy)
+	if err != nil {
+		return draws{}, fmt.Errorf("challenge of epoch %d: %w", at, err)
+	}
+	commit, err := chain.TicketRandomness(ctx, head, crypto.DomainSeparationTag_PoStChainCommit, at, nil)
+	if err != nil {
+		return draws{}, fmt.Errorf("chain commitment of epoch %d: %w", at, err)
+	}
+	return draws{challenge, commit}, nil
+}
+
+// made is a proof that is ready to be sent.
+type made struct {
+	statement
+	proofs []proof.PoStProof
+	id     outbox.ID
+	sent   bool
+}
+
+func (m *made) first() uint64 { return m.partitions[0].Index }
+
+// make proves a batch, leaving out what cannot be read, and checks the proof.
+func (w *attempt) make(ctx context.Context, head *types.TipSet, batch []target, rand draws) (*made, error) {
+	p := w.p
+	infos, err := p.infos(ctx, head, batch)
+	if err != nil {
+		return nil, err
+	}
+	lookup := func(n uint64) (proof.SectorInfo, error) {
+		si, ok := infos[n]
+		if !ok {
+			return si, fmt.Errorf("sector %d is in a partition but not on chain", n)
+		}
+		return si, nil
+	}
+	skip, err := p.checkAll(ctx, batch, infos)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		st, err := state(batch, skip, lookup)
+		if err != nil {
+			return nil, err
+		}
+		proofs, bad, err := p.proveWindow(ctx, st, rand.challenge)
+		if err != nil && len(bad) == 0 {
+			return nil, err
+		}
+		if err == nil {
+			w.skipped += len(skip)
+			return &made{statement: st, proofs: proofs}, nil
+		}
+		// Each round leaves out at least one more, so this ends.
+		for n := range bad {
+			skip[n] = true
+		}
+	}
+}
+
+// send hands a proof to the outbox, once a deadline, batch and try.
+func (w *attempt) send(ctx context.Context, head *types.TipSet, m *made, rand draws) error {
+	p, d := w.p, w.d
+	v, err := p.deps.Chain.View(ctx, head)
+	if err != nil {
+		return err
+	}
+	from, err := sealing.Worker(ctx, v, p.deps.Miner)
+	if err != nil {
+		return err
+	}
+	proofs := make([]proof0.PoStProof, len(m.proofs))
+	for i, one := range m.proofs {
+		proofs[i] = proof0.PoStProof(one)
+	}
+	params := miner.SubmitWindowedPoStParams{
+		Deadline: d.Index, Partitions: m.partitions, Proofs: proofs,
+		ChainCommitEpoch: d.Challenge, ChainCommitRand: rand.commit,
+	}
+	var buf bytes.Buffer
+	if err := params.MarshalCBOR(&buf); err != nil {
+		return err
+	}
+	m.id, err = sealing.SendOnce(ctx, p.deps.Messages, outbox.Intent{
+		Key:  fmt.Sprintf("windowpost/t0%d/%d/%d/%d", p.id, d.Open, m.first(), w.tries[m.first()]),
+		From: from, To: p.deps.Miner, Value: big.Zero(),
+		Method: builtin.MethodsMiner.SubmitWindowedPoSt, Params: buf.Bytes(), MaxFee: p.opt.MaxFee,
+	})
+	if err != nil {
+		return err
+	}
+	m.sent, w.sent = true, true
+	p.log.Info("window PoSt sent", "deadline", d.Index, "partitions", len(m.partitions), "sectors", len(m.sectors), "closes", d.Close)
+	return nil
+}
+
+// follow waits until the chain has what was sent. It returns early when a message failed or a
+// reorg changed what has to be proven.
+func (w *attempt) follow(ctx context.Context, all []*made, rand draws) error {
+	ctx, cancel := context.WithCancel(ctx)
+	type outcome struct {
+		m   *made
+		err error
+	}
+	ends := make(chan outcome, len(all))
+	waiting := 0
+	for _, m := range all {
+		if !m.sent {
+			continue
+		}
+		waiting++
+		go func() {
+			_, err := sealing.Await(ctx, w.p.deps.Messages, m.id, 0)
+			ends <- outcome{m, err}
+		}()
+	}
+	defer func() {
+		cancel()
+		for range waiting {
+			<-ends
+		}
+	}()
+	heads := make(chan *types.TipSet)
+	stopped := make(chan struct{})
+	defer func() { cancel(); <-stopped }()
+	go func() {
+		defer close(stopped)
+		head := w.p.deps.Chain.Head()
+		for {
+			select {
+			case heads <- head:
+			case <-ctx.Done():
+				return
+			}
+			var err error
+			if head, err = w.p.deps.Chain.HeadChanged(ctx, head.Key()); err != nil {
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-stopped:
+			return errors.New("the chain cannot be followed")
+		case head := <-heads:
+			if head.Height() >= w.d.Close+lateness {
+				return nil
+			}
+			if head.Height() >= w.d.Last() {
+				continue // the state is the next window's; only the messages can tell
+			}
+			left, err := w.left(ctx, head)
+			if err != nil {
+				return err
+			}
+			if !overlap(left, all) {
+				return nil
+			}
+			if again, err := w.draw(ctx, head); err != nil || !again.equal(rand) {
+				w.next(all)
+				return err
+			}
+		case o := <-ends:
+			waiting--
+			switch {
+			case errors.Is(o.err, sealing.ErrRefused):
+				w.next([]*made{o.m})
+				return fmt.Errorf("partition %d: %w", o.m.first(), o.err)
+			case o.err != nil:
+				return o.err
+			}
+			for _, part := range o.m.partitions {
+				w.open[part.Index] = false
+			}
+			if waiting == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+// next gives the messages of a batch new keys.
+func (w *attempt) next(all []*made) {
+	for _, m := range all {
+		w.tries[m.first()]++
+	}
+}
+
+// overlap tells whether a partition that was sent is left to prove.
+func overlap(left []target, sent []*made) bool {
+	for _, m := range sent {
+		for _, part := range m.partitions {
+			for _, t := range left {
+				if m.sent && t.index == part.Index {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// lateness is how many epochs after the close a message is waited for that may have been
+// included just before it.
+const lateness = 3
+
+// finish counts the window when it is over.
+func (w *attempt) finish() {
+	p, d := w.p, w.d
+	missing := 0
+	for _, open := range w.open {
+		if open {
+			missing++
+		}
+	}
+	status := Idle
+	var count Counters
+	switch {
+	case missing > 0 && w.sent:
+		status, count.Late = Late, 1
+		p.log.Warn("window PoSt came too late: look at its message, or raise the fee bound", "deadline", d.Index, "closed", d.Close)
+	case missing > 0:
+		status, count.Missed = Missed, 1
+		p.log.Warn("window PoSt missed: its sectors are faulty now and recover by themselves once they can be read", "deadline", d.Index, "closed", d.Close)
+	case len(w.open) > 0:
+		status, count.OnTime = Proven, 1
+		p.log.Info("window PoSt on chain", "deadline", d.Index, "closes", d.Close)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counters.OnTime += count.OnTime
+	p.counters.Late += count.Late
+	p.counters.Missed += count.Missed
+	p.counters.Skipped += uint64(w.skipped)
+	if win := p.windows[d.Open]; win != nil {
+		win.status = status
+	}
+}
+
+// partitionsMax is how many partitions the chain takes in one message.
+func (p *Proving) partitionsMax(ctx context.Context, head *types.TipSet) (int, error) {
+	v, err := p.deps.Chain.View(ctx, head)
+	if err != nil {
+		return 0, err
+	}
+	info, err := v.MinerInfo(ctx, p.deps.Miner)
+	if err != nil {
+		return 0, err
+	}
+	return int(min(miner.AddressedSectorsMax/max(1, info.WindowPoStPartitionSectors), miner.AddressedPartitionsMax)), nil
+}

@@ -1,0 +1,105 @@
+package mining
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/filecoin-project/go-address"
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
+	"github.com/filecoin-project/go-state-types/crypto"
+	"github.com/filecoin-project/go-state-types/proof"
+	"github.com/ipfs/go-cid"
+
+	"github.com/lodenet/lode/chain/beacon"
+	"github.com/lodenet/lode/chain/store"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/chain/types/sigs"
+)
+
+// Template is everything that goes into a block but its signature.
+type Template struct {
+	Miner      address.Address // ID address
+	Base       *types.TipSet
+	Height     abi.ChainEpoch
+	Timestamp  uint64 // unix seconds
+	Beacons    []types.BeaconEntry
+	Ticket     *types.Ticket
+	Election   *types.ElectionProof
+	WinPoSt    []proof.PoStProof
+	Messages   []*types.SignedMessage // in the order of selection
+	State      cid.Cid                // after executing Base
+	Receipts   cid.Cid
+	BaseWeight big.Int         // of Base
+	BaseFee    abi.TokenAmount // for this block
+
+	worker address.Address // key that signs
+}
+
+// Block builds the unsigned block and stores its message lists in bs.
+func Block(ctx context.Context, bs types.Blocks, t Template) (*types.FullBlock, error) {
+	b := &types.FullBlock{Header: &types.BlockHeader{
+		Miner:                 t.Miner,
+		Ticket:                t.Ticket,
+		ElectionProof:         t.Election,
+		BeaconEntries:         t.Beacons,
+		WinPoStProof:          t.WinPoSt,
+		Parents:               t.Base.Cids(),
+		ParentWeight:          t.BaseWeight,
+		Height:                t.Height,
+		ParentStateRoot:       t.State,
+		ParentMessageReceipts: t.Receipts,
+		Timestamp:             t.Timestamp,
+		ParentBaseFee:         t.BaseFee,
+	}}
+	var blsSigs [][]byte
+	var blsCids, secpkCids []cid.Cid
+	for _, m := range t.Messages {
+		switch m.Signature.Type {
+		case crypto.SigTypeBLS:
+			blsSigs = append(blsSigs, m.Signature.Data)
+			b.BlsMessages = append(b.BlsMessages, &m.Message)
+			blsCids = append(blsCids, m.Cid())
+		case crypto.SigTypeSecp256k1:
+			b.SecpkMessages = append(b.SecpkMessages, m)
+			secpkCids = append(secpkCids, m.Cid())
+		default:
+			return nil, fmt.Errorf("message %s: signature of type %d has no place in a block", m.Cid(), m.Signature.Type)
+		}
+	}
+	aggregate, err := sigs.Aggregate(blsSigs)
+	if err != nil {
+		return nil, fmt.Errorf("aggregate of the block's messages: %w", err)
+	}
+	b.Header.BLSAggregate = &crypto.Signature{Type: crypto.SigTypeBLS, Data: aggregate}
+	b.Header.Messages, err = store.PutMsgMeta(ctx, bs, blsCids, secpkCids)
+	if err != nil {
+		return nil, fmt.Errorf("message lists of the block: %w", err)
+	}
+	return b, nil
+}
+
+// The draws of a block; rbase is the last beacon entry that it knows (spec chain.md e.4).
+
+func electionRandomness(rbase types.BeaconEntry, height abi.ChainEpoch, miner address.Address) ([]byte, error) {
+	entropy, err := addressEntropy(miner)
+	return beacon.Draw(rbase.Data, crypto.DomainSeparationTag_ElectionProofProduction, height, entropy), err
+}
+
+func ticketRandomness(rbase types.BeaconEntry, base *types.TipSet, height abi.ChainEpoch, miner address.Address) ([]byte, error) {
+	entropy, err := addressEntropy(miner)
+	entropy = append(entropy, base.MinTicket().VRFProof...)
+	return beacon.Draw(rbase.Data, crypto.DomainSeparationTag_TicketProduction, height-1, entropy), err
+}
+
+func winningRandomness(rbase types.BeaconEntry, height abi.ChainEpoch, miner address.Address) (abi.PoStRandomness, error) {
+	entropy, err := addressEntropy(miner)
+	return beacon.Draw(rbase.Data, crypto.DomainSeparationTag_WinningPoStChallengeSeed, height, entropy), err
+}
+
+func addressEntropy(a address.Address) ([]byte, error) {
+	var buf bytes.Buffer
+	err := a.MarshalCBOR(&buf)
+	return buf.Bytes(), err
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
 )
 
 // Stream reads a piece's unpadded bytes from any place: an io.ReadSeekCloser. Not safe from

@@ -14,7 +14,6 @@ import (
 	"github.com/lodenet/lode/chain/state/view"
 	"github.com/lodenet/lode/market/dag"
 	"github.com/lodenet/lode/market/deal"
-	"github.com/multiformats/go-multiaddr"
 )
 
 // collateralPercent of the chain's least collateral is proposed: between it and twice it,
@@ -22,12 +21,8 @@ import (
 // deal is published (110 % times 120 %, as usual clients do).
 const collateralPercent = 132
 
-var (
-	// ErrNoPeer: the chain does not say where the provider is.
-	ErrNoPeer = errors.New("the miner has no peer id on chain: give the provider's address with its peer id, for example /ip4/1.2.3.4/tcp/4001/p2p/12D3…")
-	// ErrAsk: the provider's terms are not acceptable, or there are none.
-	ErrAsk = errors.New("ask not acceptable")
-)
+// ErrAsk: the provider's terms are not acceptable, or there are none.
+var ErrAsk = errors.New("ask not acceptable")
 
 // PieceTooLarge: the provider does not take pieces of this size.
 type PieceTooLarge struct {
@@ -152,7 +147,7 @@ func (c *Client) findProvider(ctx context.Context, r Request, q *Quote) error {
 	}
 	q.Peer = r.Peer
 	if q.Peer.ID == "" {
-		if q.Peer, err = PeerOf(info.PeerId, info.Multiaddrs); err != nil {
+		if q.Peer, err = deal.PeerOf(info.PeerId, info.Multiaddrs); err != nil {
 			return fmt.Errorf("provider %s: %w", r.Provider, err)
 		}
 	}
@@ -175,25 +170,6 @@ func (c *Client) findProvider(ctx context.Context, r Request, q *Quote) error {
 	}
 	q.Ask = *res.Ask.Ask
 	return nil
-}
-
-// PeerOf reads where a miner is from its info on chain.
-func PeerOf(id []byte, addrs []abi.Multiaddrs) (peer.AddrInfo, error) {
-	if len(id) == 0 {
-		return peer.AddrInfo{}, ErrNoPeer
-	}
-	p, err := peer.IDFromBytes(id)
-	if err != nil {
-		return peer.AddrInfo{}, fmt.Errorf("peer id on chain: %w", err)
-	}
-	ai := peer.AddrInfo{ID: p}
-	for _, b := range addrs {
-		a, err := multiaddr.NewMultiaddrBytes(b)
-		if err == nil { // one bad address does not spoil the others
-			ai.Addrs = append(ai.Addrs, a)
-		}
-	}
-	return ai, nil
 }
 
 // quotePiece adds a piece and what its proposal would break.

@@ -1,15 +1,18 @@
 package porep
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/filecoin-project/go-state-types/abi"
-	"github.com/filecoin-project/go-state-types/proof"
 	"github.com/ipfs/go-cid"
 
+	"github.com/lodenet/lode/proofs/commitment"
+	"github.com/lodenet/lode/proofs/fr32"
 	"github.com/lodenet/lode/proofs/merkle"
+	"github.com/lodenet/lode/proofs/registry"
+	"github.com/lodenet/lode/proofs/sdr"
 )
 
 // Task says which sector is sealed, for whom and how.
@@ -27,50 +30,132 @@ type Progress func(done, total int64)
 // ErrMismatch: data, files and commitments do not belong together.
 var ErrMismatch = errors.New("does not match its commitment")
 
-// Proof is a vanilla proof of replication: what a succinct proof proves knowledge of.
-type Proof struct {
-	CommC, CommRLast merkle.Node
-	Partitions       [][]Challenge
+// sector is a task with everything that follows from it.
+type sector struct {
+	registry.Seal
+	graph *sdr.Graph
+	id    fr32.Node // replica ID
+	commD fr32.Node
 }
 
-// Challenge proves one challenged node.
-type Challenge struct {
-	Data    merkle.Path // in tree D
-	Replica merkle.Path // in tree R
-	Column  Column      // of the challenged node
-	Parents []Column    // of its parents, 6 of the base graph and then 8 of the expander
+func newSector(t Task, commD cid.Cid) (*sector, error) {
+	seal, err := registry.SealOf(t.Proof)
+	if err != nil {
+		return nil, err
+	}
+	return sectorOf(seal, t, commD)
 }
 
-// Column is the labels of a node in all layers, and the way of their hash to CommC.
-type Column struct {
-	Labels []merkle.Node
-	Path   merkle.Path
+func sectorOf(seal registry.Seal, t Task, commD cid.Cid) (*sector, error) {
+	if len(t.Ticket) != 32 {
+		return nil, fmt.Errorf("sector %d: a ticket of %d bytes, it has 32", t.Number, len(t.Ticket))
+	}
+	d, err := commitment.Unsealed(commD)
+	if err != nil {
+		return nil, fmt.Errorf("sector %d: %w", t.Number, err)
+	}
+	graph, err := sdr.NewGraph(seal.PoRepID, seal.Nodes(), seal.Version)
+	if err != nil {
+		return nil, fmt.Errorf("sector %d: %w", t.Number, err)
+	}
+	id := sdr.ReplicaID(registry.ProverID(t.Miner), t.Number, [32]byte(t.Ticket), d, seal.PoRepID)
+	return &sector{Seal: seal, graph: graph, id: id, commD: d}, nil
 }
 
-// SealWitness implements proofs.SealWitness.
-func (*Proof) SealWitness() {}
-
-var errTODO = errors.New("coming")
-
-// Label is the first step of sealing (PreCommit1).
-func Label(ctx context.Context, t Task, commD cid.Cid, f Files, progress Progress) error {
-	return errTODO
+// baseLeaves is how many leaves each of the n base trees has.
+func (s *sector) baseLeaves() (leaves uint64, n int) {
+	n = s.Shape.BaseTrees()
+	return s.Nodes() / uint64(n), n
 }
 
-// Commit is the second step of sealing (PreCommit2).
-func Commit(ctx context.Context, t Task, commD cid.Cid, f Files, progress Progress) (cid.Cid, error) {
-	return cid.Undef, errTODO
+// Roots are what CommR is made of; the file Aux keeps them.
+type Roots struct{ CommC, CommRLast merkle.Node }
+
+// CommR is the replica's commitment.
+func (r Roots) CommR() (fr32.Node, error) {
+	return merkle.HashNodes([]merkle.Node{r.CommC, r.CommRLast})
 }
 
-// Prove makes the vanilla proof (Commit1).
-func Prove(ctx context.Context, t Task, commD, commR cid.Cid, seed abi.InteractiveSealRandomness, f Files) (*Proof, error) {
-	return nil, errTODO
+// ReadRoots reads a sector's file Aux.
+func ReadRoots(f Files) (r Roots, err error) {
+	err = open(f, Aux, 2*fr32.NodeBytes, func(file File) error {
+		var b [2 * fr32.NodeBytes]byte
+		if err := readFull(file, b[:], 0); err != nil {
+			return err
+		}
+		r = Roots{CommC: merkle.Node(b[:32]), CommRLast: merkle.Node(b[32:])}
+		return nil
+	})
+	return r, err
 }
 
-// Verify checks a vanilla proof directly.
-func Verify(s proof.SealVerifyInfo, p *Proof) error { return errTODO }
+// counter turns the work of single parts into a step's progress.
+type counter struct {
+	done, total int64
+	report      Progress
+}
 
-// Unseal writes length bytes of the padded data from offset on.
-func Unseal(ctx context.Context, t Task, commD cid.Cid, f Files, w io.Writer, offset, length int64) error {
-	return errTODO
+func (c *counter) add(n int64) {
+	c.done += n
+	if c.report != nil {
+		c.report(c.done, c.total)
+	}
+}
+
+// create writes one file; it is closed whatever happens.
+func create(f Files, name string, write func(File) error) error {
+	file, err := f.Create(name)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", name, err)
+	}
+	if err := write(file); err != nil {
+		return fmt.Errorf("%s: %w", name, errors.Join(err, file.Close()))
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("close %s: %w", name, err)
+	}
+	return nil
+}
+
+// open reads one file, which must have the given size; it is closed whatever happens.
+func open(f Files, name string, size int64, read func(File) error) error {
+	file, err := openSized(f, name, size)
+	if err != nil {
+		return err
+	}
+	if err := read(file); err != nil {
+		return fmt.Errorf("%s: %w", name, errors.Join(err, file.Close()))
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("close %s: %w", name, err)
+	}
+	return nil
+}
+
+// ErrSize: a file of a sector has not the size it must have.
+var ErrSize = errors.New("wrong size")
+
+func openSized(f Files, name string, size int64) (File, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	got, err := file.Size()
+	if err == nil && got != size {
+		err = fmt.Errorf("%d bytes where there must be %d: %w", got, size, ErrSize)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, errors.Join(err, file.Close()))
+	}
+	return file, nil
+}
+
+func readFull(r io.ReaderAt, p []byte, off int64) error {
+	if n, err := r.ReadAt(p, off); n < len(p) {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("read %d bytes at %d: %w", len(p), off, err)
+	}
+	return nil
 }

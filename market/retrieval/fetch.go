@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ipfs/boxo/ipld/unixfs/pb"
 	blocks "github.com/ipfs/go-block-format"
@@ -40,6 +41,8 @@ type Request struct {
 	Providers []Provider // asked first; none: those that are found
 	Out       string     // path of the file to write; it must not exist
 	Progress  func(Progress)
+	// Patience is how long a provider that was reached may be away before the fetch fails.
+	Patience time.Duration
 }
 
 // Fetcher gets files. Safe from many goroutines.
@@ -101,7 +104,7 @@ func syncDir(dir string) error {
 // Write streams a file's verified bytes to w in order, holding one block. What was written
 // before an error is right and not whole. Request.Out is not used.
 func (f *Fetcher) Write(ctx context.Context, r Request, w io.Writer) (Progress, error) {
-	s := &session{root: r.Root}
+	s := &session{root: r.Root, patience: r.Patience}
 	fail := func(err error) (Progress, error) {
 		return Progress{}, fmt.Errorf("retrieve %s: %w", r.Root, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/lodenet/lode/market/car"
@@ -28,6 +29,7 @@ func (e Missing) Error() string {
 type session struct {
 	root      cid.Cid
 	endpoints []*endpoint
+	patience  time.Duration
 
 	stream io.ReadCloser // the CAR's body; nil: none
 	cars   *car.Reader
@@ -70,25 +72,47 @@ func (s *session) prefer(e *endpoint) {
 	}
 }
 
-// get returns a block's bytes, valid until the next call.
+// get returns a block's bytes, valid until the next call. While providers fail that may have
+// it, it asks again for as long as patience lasts.
 func (s *session) get(ctx context.Context, c cid.Cid) ([]byte, error) {
 	if data, ok := s.next(c); ok {
 		return data, nil
 	}
+	var waited time.Duration
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		data, hopeless, err := s.ask(ctx, c)
+		if err == nil || hopeless || ctx.Err() != nil || waited >= s.patience {
+			return data, err
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+			waited += wait
+		case <-ctx.Done():
+			t.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// ask asks each endpoint once; hopeless says that all answered and none has the block.
+func (s *session) ask(ctx context.Context, c cid.Cid) (data []byte, hopeless bool, err error) {
 	var why []string
+	hopeless = true
 	for _, e := range alive(s.endpoints) {
 		data, err := e.raw(ctx, c)
 		if err == nil {
 			s.from = e.name
 			s.prefer(e)
-			return data, nil
+			return data, false, nil
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, false, ctx.Err()
 		}
+		hopeless = hopeless && (errors.Is(err, errAbsent) || errors.Is(err, car.ErrHash))
 		why = append(why, e.name+": "+err.Error())
 	}
-	return nil, Missing{c, append(why, s.broken...)}
+	return nil, hopeless, Missing{c, append(why, s.broken...)}
 }
 
 // next takes the block from the CAR when it is the next there.

@@ -1,7 +1,6 @@
 package mining
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/filecoin-project/go-state-types/proof"
 	"github.com/ipfs/go-cid"
 
-	"github.com/lodenet/lode/chain/beacon"
 	"github.com/lodenet/lode/chain/store"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/chain/types/sigs"
@@ -78,28 +76,4 @@ func Block(ctx context.Context, bs types.Blocks, t Template) (*types.FullBlock, 
 		return nil, fmt.Errorf("message lists of the block: %w", err)
 	}
 	return b, nil
-}
-
-// The draws of a block; rbase is the last beacon entry that it knows (spec chain.md e.4).
-
-func electionRandomness(rbase types.BeaconEntry, height abi.ChainEpoch, miner address.Address) ([]byte, error) {
-	entropy, err := addressEntropy(miner)
-	return beacon.Draw(rbase.Data, crypto.DomainSeparationTag_ElectionProofProduction, height, entropy), err
-}
-
-func ticketRandomness(rbase types.BeaconEntry, base *types.TipSet, height abi.ChainEpoch, miner address.Address) ([]byte, error) {
-	entropy, err := addressEntropy(miner)
-	entropy = append(entropy, base.MinTicket().VRFProof...)
-	return beacon.Draw(rbase.Data, crypto.DomainSeparationTag_TicketProduction, height-1, entropy), err
-}
-
-func winningRandomness(rbase types.BeaconEntry, height abi.ChainEpoch, miner address.Address) (abi.PoStRandomness, error) {
-	entropy, err := addressEntropy(miner)
-	return beacon.Draw(rbase.Data, crypto.DomainSeparationTag_WinningPoStChallengeSeed, height, entropy), err
-}
-
-func addressEntropy(a address.Address) ([]byte, error) {
-	var buf bytes.Buffer
-	err := a.MarshalCBOR(&buf)
-	return buf.Bytes(), err
 }

@@ -191,14 +191,11 @@ func (m *Miner) try(ctx context.Context, round abi.ChainEpoch) (*Template, error
 	if !mb.Eligible {
 		return nil, nil
 	}
-	rbase := mb.PrevBeacon
-	if n := len(mb.Beacons); n > 0 {
-		rbase = mb.Beacons[n-1]
-	}
+	rbase := mb.LastBeacon()
 	t := &Template{
 		Miner: m.d.Miner, Base: base, Height: round, Timestamp: m.epochs.Timestamp(round), Beacons: mb.Beacons,
 	}
-	random, err := electionRandomness(rbase, round, m.d.Miner)
+	random, err := consensus.ElectionDraw(rbase, m.d.Miner, round)
 	if err != nil {
 		return nil, err
 	}
@@ -210,14 +207,14 @@ func (m *Miner) try(ctx context.Context, round abi.ChainEpoch) (*Template, error
 	if t.Election.WinCount < 1 {
 		return nil, nil
 	}
-	if random, err = ticketRandomness(rbase, base, round, m.d.Miner); err != nil {
+	if random, err = consensus.TicketDraw(rbase, m.d.Miner, round, base); err != nil {
 		return nil, err
 	}
 	if vrf, err = m.vrf(ctx, mb.Worker, random); err != nil {
 		return nil, fmt.Errorf("ticket: %w", err)
 	}
 	t.Ticket = &types.Ticket{VRFProof: vrf}
-	winning, err := winningRandomness(rbase, round, m.d.Miner)
+	winning, err := consensus.WinningDraw(rbase, m.d.Miner, round)
 	if err != nil {
 		return nil, err
 	}

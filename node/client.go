@@ -1,0 +1,64 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/ipfs/boxo/blockstore"
+	pebbleds "github.com/ipfs/go-ds-pebble"
+
+	"github.com/lodenet/lode/market/dag"
+	"github.com/lodenet/lode/market/deal"
+	"github.com/lodenet/lode/market/deal/client"
+	"github.com/lodenet/lode/market/pieces"
+	"github.com/lodenet/lode/market/retrieval"
+)
+
+const (
+	// importsCache is the block cache of the imports' store, in bytes.
+	importsCache = 8 << 20
+	// importsBuffer is its write buffer.
+	importsBuffer = 4 << 20
+)
+
+// imports is the store of the client's DAGs.
+type imports struct {
+	blockstore.Blockstore
+	ds *pebbleds.Datastore
+}
+
+func openImports(dir string) (*imports, error) {
+	cache := pebble.NewCache(importsCache)
+	defer cache.Unref() // the database holds its own reference
+	ds, err := pebbleds.NewDatastore(dir,
+		pebbleds.WithPebbleOpts(&pebble.Options{Cache: cache, MemTableSize: importsBuffer}),
+		// A file counts as imported once its rows are written, so its blocks must be on disk.
+		pebbleds.WithPebbleWriteOptions(pebble.Sync))
+	if err != nil {
+		return nil, fmt.Errorf("store of imports: %w", err)
+	}
+	return &imports{blockstore.NewBlockstore(ds, blockstore.NoPrefix()), ds}, nil
+}
+
+// buildClient makes the client's side: imports, deals, retrieval.
+func (n *Node) buildClient(ctx context.Context) (err error) {
+	if n.imports, err = openImports(n.opt.Repo.BlocksDir()); err != nil {
+		return err
+	}
+	n.group.Own("imports", closing(n.imports.ds.Close))
+	if n.files, err = dag.Open(ctx, n.db, n.imports, n.clk); err != nil {
+		return err
+	}
+	if n.pieces, err = pieces.Open(ctx, n.db); err != nil {
+		return err
+	}
+	n.market = deal.NewState(n.chain)
+	n.client, err = client.Open(ctx, client.Config{Confidence: n.confidence(), Poll: n.epoch(), MaxPoll: 10 * n.epoch(), Sweep: 10 * n.epoch()},
+		client.Deps{DB: n.db, Host: n.host, Chain: n.market, Outbox: n.outbox, Keys: n.keys, Files: n.files, Clock: n.clk, Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.fetcher = retrieval.NewFetcher(n.host, n.log, ownDeals{n.client}, retrieval.OnChain{Deals: n.market})
+	return nil
+}

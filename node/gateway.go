@@ -1,0 +1,111 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/lodenet/lode/market/deal/client"
+	"github.com/lodenet/lode/market/pieces"
+	"github.com/lodenet/lode/market/retrieval"
+	"github.com/lodenet/lode/network/bitswap"
+)
+
+// gateway serves content: over libp2p always, over plain HTTP where the settings say so.
+type gateway struct {
+	server *retrieval.Server
+	listen string
+	// addr is where plain HTTP is served; set by open before anything that reads it starts.
+	listener net.Listener
+	http     *http.Server
+}
+
+// buildGateway makes the retrieval server over our imports and sealed pieces.
+func (n *Node) buildGateway(context.Context) error {
+	blocks := pieces.NewBlocks(n.pieces, n.reader(), n.imports)
+	g := &gateway{listen: n.config.Retrieval.ListenAddress}
+	g.server = retrieval.New(retrieval.Config{HTTP: func() []ma.Multiaddr { return n.gatewayAddrs() }, Bitswap: true, Version: n.opt.Version},
+		n.host, blocks, n.pieces, n.reader(), n.log)
+	n.gateway = g
+	n.dataSwap = bitswap.New(n.host, blocks, bitswap.Options{}, n.log)
+	return nil
+}
+
+// open takes the port, so that a port in use is an error of the start.
+func (g *gateway) open(context.Context) error {
+	if g.listen == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", g.listen)
+	if err != nil {
+		return err
+	}
+	g.listener = l
+	g.http = &http.Server{Handler: g.server.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	return nil
+}
+
+// run serves until the context ends.
+func (g *gateway) run(ctx context.Context) error {
+	if g.http == nil {
+		<-ctx.Done()
+		return nil
+	}
+	served := make(chan error, 1)
+	go func() { served <- g.http.Serve(g.listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	// Downloads under way may finish, for a while.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := g.http.Shutdown(stop); err != nil {
+		err = errors.Join(g.http.Close())
+		if err != nil {
+			return err
+		}
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// gatewayAddrs is where plain HTTP can be had, as multiaddrs that end in /http.
+func (n *Node) gatewayAddrs() []ma.Multiaddr {
+	if n.gateway.listener == nil {
+		return nil
+	}
+	addr, err := manet.FromNetAddr(n.gateway.listener.Addr())
+	if err != nil {
+		return nil
+	}
+	return []ma.Multiaddr{addr.Encapsulate(ma.StringCast("/http"))}
+}
+
+// ownDeals finds providers among the deals that we made.
+type ownDeals struct{ client *client.Client }
+
+var _ retrieval.Finder = ownDeals{}
+
+// Find implements retrieval.Finder.
+func (o ownDeals) Find(ctx context.Context, root cid.Cid) ([]retrieval.Provider, error) {
+	infos, err := o.client.Providers(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]retrieval.Provider, 0, len(infos))
+	for _, info := range infos {
+		out = append(out, retrieval.Provider{Peer: info})
+	}
+	return out, nil
+}

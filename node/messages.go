@@ -1,0 +1,34 @@
+package node
+
+import (
+	"context"
+
+	"github.com/lodenet/lode/chain/index"
+	"github.com/lodenet/lode/chain/mpool"
+	"github.com/lodenet/lode/chain/outbox"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/market/deal"
+	"github.com/lodenet/lode/storage/sealing"
+)
+
+var (
+	_ sealing.Messages = (*outbox.Outbox)(nil)
+	_ deal.Outbox      = (*outbox.Outbox)(nil)
+)
+
+// buildMessages makes the pool of the network's messages and the outbox of our own.
+func (n *Node) buildMessages(ctx context.Context) (err error) {
+	n.pool = mpool.New(n.db, n.store, n.publishMessage, n.clk, n.log, mpool.Options{})
+	n.index = index.New(n.db, n.store, n.log)
+	n.outbox = outbox.New(n.db, n.pool, n.store, n.keys, n.clk, n.log)
+	return nil
+}
+
+// publishMessage gives a message of ours to gossip.
+func (n *Node) publishMessage(ctx context.Context, m *types.SignedMessage) error {
+	raw, err := m.Serialize()
+	if err != nil {
+		return err
+	}
+	return n.gossip.PublishMessage(ctx, raw)
+}

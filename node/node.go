@@ -1,0 +1,241 @@
+package node
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/lodenet/lode/chain/beacon"
+	"github.com/lodenet/lode/chain/consensus"
+	"github.com/lodenet/lode/chain/index"
+	"github.com/lodenet/lode/chain/mpool"
+	"github.com/lodenet/lode/chain/outbox"
+	"github.com/lodenet/lode/chain/store"
+	"github.com/lodenet/lode/chain/sync/exchange"
+	"github.com/lodenet/lode/chain/sync/hello"
+	"github.com/lodenet/lode/chain/sync/syncer"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/chain/vm"
+	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/market/dag"
+	"github.com/lodenet/lode/market/deal"
+	"github.com/lodenet/lode/market/deal/client"
+	"github.com/lodenet/lode/market/pieces"
+	"github.com/lodenet/lode/market/retrieval"
+	"github.com/lodenet/lode/network/bitswap"
+	"github.com/lodenet/lode/network/dispatch"
+	"github.com/lodenet/lode/network/gossip"
+	"github.com/lodenet/lode/network/host"
+	"github.com/lodenet/lode/network/peers"
+	"github.com/lodenet/lode/node/lifecycle"
+	"github.com/lodenet/lode/proofs"
+	"github.com/lodenet/lode/proofs/insecure"
+	"github.com/lodenet/lode/repo"
+	"github.com/lodenet/lode/wallet"
+)
+
+// Options say what to build a node from. Repo and Log are needed.
+type Options struct {
+	// Repo is open; the node closes it, also when New fails.
+	Repo *repo.Repo
+	Log  *slog.Logger
+	// Clock is the network's; the zero value is the machine's clock.
+	Clock clock.Clock
+	// Host replaces the libp2p host that the settings describe, for simulations. The node
+	// closes it.
+	Host *host.Host
+	// Passphrase unlocks the wallet at once.
+	Passphrase []byte
+	// Version is the program's, for peers and users to see.
+	Version string
+	// Name tells nodes of one process apart in errors and logs.
+	Name string
+}
+
+// ProofSystem is both sides of a proof system.
+type ProofSystem interface {
+	proofs.Prover
+	proofs.Verifier
+}
+
+// Node is a whole node. Its fields are set by New and never change.
+type Node struct {
+	opt     Options
+	network types.Network
+	config  repo.Config
+	log     *slog.Logger
+	clk     clock.Clock
+	epochs  clock.Epochs
+	proofs  ProofSystem
+	group   *lifecycle.Group
+
+	db     *sql.DB
+	store  *store.Store
+	engine *consensus.Engine
+	chain  chainReader
+	keys   *wallet.Wallet
+
+	host       *host.Host
+	dispatcher *dispatch.Dispatcher
+	blocks     *dispatch.Topic[*types.BlockMsg]
+	messages   *dispatch.Topic[*types.SignedMessage]
+	gossip     *gossip.Gossip
+	hello      *hello.Service
+	peers      *peers.Manager
+	exchange   *exchange.Client
+
+	exchangeServer *exchange.Server
+
+	chainSwap *bitswap.Exchange
+	dataSwap  *bitswap.Exchange
+	syncer    *syncer.Syncer
+
+	pool   *mpool.Pool
+	outbox *outbox.Outbox
+	index  *index.Index
+
+	imports *imports
+	files   *dag.Store
+	pieces  *pieces.Index
+	market  *deal.State
+	client  *client.Client
+	fetcher *retrieval.Fetcher
+
+	provider *provider // nil on a node without a miner
+	gateway  *gateway
+
+	rpc *rpcServer
+}
+
+// ErrProofs: the network asks for a proof system that this program does not have.
+var ErrProofs = errors.New("unknown proof system")
+
+// New builds every part of a node. Nothing runs and nothing listens until Start. When it
+// fails, all that was taken is released.
+func New(ctx context.Context, opt Options) (_ *Node, err error) {
+	n := &Node{
+		opt: opt, log: opt.Log, clk: opt.Clock,
+		network: opt.Repo.Network(), config: opt.Repo.Config(),
+	}
+	if n.clk == nil {
+		n.clk = clock.System{}
+	}
+	if n.opt.Name == "" {
+		n.opt.Name = "node"
+	}
+	n.epochs = clock.Epochs{Genesis: n.network.GenesisTime, Seconds: n.network.EpochSeconds}
+	n.group = lifecycle.NewGroup(n.opt.Name, n.log)
+	n.group.Own("repo", closing(opt.Repo.Close))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.group.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, step := range []struct {
+		name  string
+		build func(context.Context) error
+	}{
+		{"chain", n.buildChain},
+		{"network", n.buildNetwork},
+		{"messages", n.buildMessages},
+		{"sync", n.buildSync},
+		{"client", n.buildClient},
+		{"provider", n.buildProvider},
+		{"gateway", n.buildGateway},
+		{"rpc", n.buildRPC},
+	} {
+		if err := step.build(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	n.addParts()
+	return n, nil
+}
+
+// buildChain opens what is on disk and checks that it belongs to the network.
+func (n *Node) buildChain(ctx context.Context) (err error) {
+	if err := vm.SetNetwork(n.network); err != nil {
+		return err
+	}
+	if n.proofs, err = proofSystem(n.network.Proofs); err != nil {
+		return err
+	}
+	if n.db, err = n.opt.Repo.DB(ctx); err != nil {
+		return err
+	}
+	n.group.Own("database", closing(n.db.Close))
+	if n.store, err = store.Open(n.opt.Repo.ChainDir(), store.Options{Log: n.log}); err != nil {
+		return err
+	}
+	n.group.Own("chain store", closing(n.store.Close))
+	if err := n.loadGenesis(ctx); err != nil {
+		return err
+	}
+	if n.keys, err = wallet.Open(n.opt.Repo.KeystoreDir(), wallet.Options{Passphrase: n.opt.Passphrase}); err != nil {
+		return err
+	}
+	n.engine = consensus.New(n.store, beacon.Local{}, n.proofs, n.network, n.clk, n.log)
+	atGenesis, err := n.network.Circulating()
+	n.chain = chainReader{n.store, n.engine, atGenesis}
+	return err
+}
+
+// proofSystem is the one a network names.
+func proofSystem(name string) (ProofSystem, error) {
+	if name == types.ProofsInsecure {
+		return insecure.New(), nil
+	}
+	return nil, fmt.Errorf("%w: the network asks for %q, this program has %q", ErrProofs, name, types.ProofsInsecure)
+}
+
+// loadGenesis imports the genesis into a new store, and checks an old one.
+func (n *Node) loadGenesis(ctx context.Context) error {
+	if n.store.Genesis() == nil {
+		car, err := n.opt.Repo.GenesisCAR()
+		if err != nil {
+			return err
+		}
+		defer car.Close()
+		roots, err := n.store.ImportCAR(ctx, car)
+		if err != nil {
+			return fmt.Errorf("genesis: %w", err)
+		}
+		if len(roots) != 1 {
+			return fmt.Errorf("genesis: the CAR has %d roots, want 1", len(roots))
+		}
+		header, err := n.store.Header(ctx, roots[0])
+		if err != nil {
+			return fmt.Errorf("genesis: %w", err)
+		}
+		if err := n.store.SetGenesis(ctx, header); err != nil {
+			return err
+		}
+	}
+	if got := n.store.Genesis().Cids()[0].String(); got != n.network.Genesis {
+		return fmt.Errorf("%w: the chain store has %s, network.toml names %s; was the repo of another network copied here?", store.ErrGenesisMismatch, got, n.network.Genesis)
+	}
+	return nil
+}
+
+// Start starts all parts in order; see lifecycle.Group.Start.
+func (n *Node) Start(ctx context.Context) error {
+	if n.network.Proofs == types.ProofsInsecure {
+		n.log.Warn("this network runs the proof system \"insecure\": it proves nothing to anyone; use it for development only", "network", n.network.Name)
+	}
+	return n.group.Start(ctx)
+}
+
+// Stop stops all parts in reverse and waits for every goroutine; see lifecycle.Group.Stop.
+func (n *Node) Stop(ctx context.Context) error { return n.group.Stop(ctx) }
+
+// Done is closed when the node is down; Err then says why.
+func (n *Node) Done() <-chan struct{} { return n.group.Done() }
+
+// Err is why the node is down: nil while it is up and after a clean Stop.
+func (n *Node) Err() error { return n.group.Err() }
+
+func closing(f func() error) func(context.Context) error {
+	return func(context.Context) error { return f() }
+}

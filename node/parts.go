@@ -1,0 +1,70 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
+
+	"github.com/lodenet/lode/node/lifecycle"
+)
+
+// addParts puts the parts in the order in which they start: protocols before the host
+// listens, own work when the chain can be followed, the RPC server last (spec network.md
+// L-12).
+func (n *Node) addParts() {
+	g := n.group
+	g.AddService("dispatcher", nil, func(context.Context) error { n.dispatcher.Close(); return nil })
+	g.Add("gossip", n.gossip.Run)
+	g.Add("hello", n.hello.Run)
+	g.Add("chain exchange", n.exchangeServer.Run)
+	g.Add("chain bitswap", n.chainSwap.Run)
+	g.Add("content bitswap", n.dataSwap.Run)
+	g.Add("content over libp2p", n.gateway.server.Run)
+	g.AddService("protocols ready", n.awaitProtocols, nil)
+	g.Add("message pool", n.pool.Run)
+	g.Add("message index", n.index.Run)
+	g.Add("syncer", n.syncer.Run)
+	g.Add("peers", n.peers.Run)
+	g.AddService("listen", func(context.Context) error { return n.host.Listen() }, nil)
+	g.Add("host", n.host.Run)
+	g.Add("outbox", n.outbox.Run)
+	g.AddService("gateway port", n.gateway.open, nil)
+	g.Add("gateway", n.gateway.run)
+	g.Add("deals made", n.client.Run)
+	if n.provider != nil {
+		start := func(ctx context.Context) error { return nil }
+		if n.config.Mining.Enabled {
+			start = n.provider.role.Enable
+		}
+		g.AddService("provider", start, n.provider.role.Close, lifecycle.Deadline(30*time.Second))
+	}
+	g.AddService("rpc", n.rpc.start, n.rpc.stop)
+}
+
+// awaitProtocols waits until every protocol has its handlers.
+func (n *Node) awaitProtocols(ctx context.Context) error {
+	for _, ready := range []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready()} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.group.Done():
+			return errors.New("a part ended while starting")
+		}
+	}
+	return nil
+}
+
+// epoch is the length of an epoch.
+func (n *Node) epoch() time.Duration { return time.Duration(n.network.EpochSeconds) * time.Second }
+
+// confidence is how many epochs on top of a message make it certain enough to go on.
+func (n *Node) confidence() abi.ChainEpoch { return abi.ChainEpoch(n.config.Sealing.Confidence) }
+
+// maxFee is what a message may burn for gas, in attoFIL; nil is the outbox's own bound.
+func (n *Node) maxFee() abi.TokenAmount {
+	return big.Int(n.config.Fees.DefaultMaxFee)
+}

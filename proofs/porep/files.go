@@ -36,8 +36,8 @@ func baseFile(stem string, i, n int) string {
 }
 
 // Files is where a sector's files are. Create makes an empty file, in place of one of that
-// name; Open opens one for reading, or returns an error that is fs.ErrNotExist. Both are
-// safe from many goroutines, and so is a File's ReadAt and, for ranges that do not meet,
+// name; Open opens one for reading, or returns an error that is fs.ErrNotExist. A step opens
+// again what it created and closed. Both are safe from many goroutines, and so is a File's ReadAt and, for ranges that do not meet,
 // its WriteAt.
 type Files interface {
 	Create(name string) (File, error)

@@ -3,7 +3,6 @@ package porep
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/ipfs/go-cid"
@@ -100,62 +99,4 @@ func (c *counter) add(n int64) {
 	if c.report != nil {
 		c.report(c.done, c.total)
 	}
-}
-
-// create writes one file; it is closed whatever happens.
-func create(f Files, name string, write func(File) error) error {
-	file, err := f.Create(name)
-	if err != nil {
-		return fmt.Errorf("create %s: %w", name, err)
-	}
-	if err := write(file); err != nil {
-		return fmt.Errorf("%s: %w", name, errors.Join(err, file.Close()))
-	}
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("close %s: %w", name, err)
-	}
-	return nil
-}
-
-// open reads one file, which must have the given size; it is closed whatever happens.
-func open(f Files, name string, size int64, read func(File) error) error {
-	file, err := openSized(f, name, size)
-	if err != nil {
-		return err
-	}
-	if err := read(file); err != nil {
-		return fmt.Errorf("%s: %w", name, errors.Join(err, file.Close()))
-	}
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("close %s: %w", name, err)
-	}
-	return nil
-}
-
-// ErrSize: a file of a sector has not the size it must have.
-var ErrSize = errors.New("wrong size")
-
-func openSized(f Files, name string, size int64) (File, error) {
-	file, err := f.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", name, err)
-	}
-	got, err := file.Size()
-	if err == nil && got != size {
-		err = fmt.Errorf("%d bytes where there must be %d: %w", got, size, ErrSize)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, errors.Join(err, file.Close()))
-	}
-	return file, nil
-}
-
-func readFull(r io.ReaderAt, p []byte, off int64) error {
-	if n, err := r.ReadAt(p, off); n < len(p) {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return fmt.Errorf("read %d bytes at %d: %w", len(p), off, err)
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package porep
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/ipfs/go-cid"
@@ -87,12 +86,12 @@ func (s *sector) prove(ctx context.Context, commR fr32.Node, seed abi.Interactiv
 // opened is a sealed sector's files, to be read.
 type opened struct {
 	*sector
+	handles
 	data    merkle.Layout
 	treeD   File
 	layers  []File
 	columns *merkle.Tree
 	replica *merkle.Tree
-	files   []io.Closer
 }
 
 // openAll opens what there is to open; close is due also after an error.
@@ -112,50 +111,11 @@ func (s *sector) openAll(f Files) (*opened, error) {
 		}
 		o.layers = append(o.layers, file)
 	}
-	sealed, err := o.open(f, Sealed, int64(s.SectorSize))
-	if err != nil {
+	if o.columns, err = o.columnTree(f, s.Shape, s.Nodes()); err != nil {
 		return o, err
 	}
-	if o.columns, err = o.tree(f, TreeCFile, merkle.ColumnTree, nil); err != nil {
-		return o, err
-	}
-	o.replica, err = o.tree(f, TreeRFile, merkle.ReplicaTree, sealed)
+	o.replica, err = o.replicaTree(f, s.Shape, s.Nodes())
 	return o, err
-}
-
-func (o *opened) open(f Files, name string, size int64) (File, error) {
-	file, err := openSized(f, name, size)
-	if err == nil {
-		o.files = append(o.files, file)
-	}
-	return file, err
-}
-
-func (o *opened) tree(f Files, name func(i, n int) string, layout func(uint64) (merkle.Layout, error), leaves io.ReaderAt) (*merkle.Tree, error) {
-	each, n := o.baseLeaves()
-	l, err := layout(each)
-	if err != nil {
-		return nil, err
-	}
-	bases := make([]merkle.Base, n)
-	for i := range bases {
-		file, err := o.open(f, name(i, n), l.Size())
-		if err != nil {
-			return nil, err
-		}
-		bases[i] = merkle.Base{Layout: l, File: file}
-		if leaves != nil {
-			bytes := int64(each) * fr32.NodeBytes
-			bases[i].Leaves = io.NewSectionReader(leaves, int64(i)*bytes, bytes)
-		}
-	}
-	return merkle.OpenTree(o.Shape, o.Nodes(), bases)
-}
-
-func (o *opened) close() {
-	for _, f := range o.files {
-		_ = f.Close() // was only read
-	}
 }
 
 func (o *opened) challenge(node uint64) (c Challenge, err error) {

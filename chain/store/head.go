@@ -139,7 +139,7 @@ func (s *Store) Offer(ctx context.Context, ts *types.TipSet, weigh Weigh) (moved
 }
 
 // reform chooses a head after the present one turned out to hold a block of a miner that
-// made two: the heaviest of the heights around it.
+// made two: the heaviest of the heights around it, or its parent when there is none.
 func (s *Store) reform(ctx context.Context, head *types.TipSet, weigh Weigh) (bool, error) {
 	var best []weighed
 	for h := head.Height() + 5; h >= max(head.Height()-4, 0); h-- {
@@ -150,6 +150,17 @@ func (s *Store) reform(ctx context.Context, head *types.TipSet, weigh Weigh) (bo
 		best = append(best, cands...)
 	}
 	sortWeighed(best)
+	if len(best) == 0 {
+		p, err := s.TipSet(ctx, head.Parents())
+		if err != nil {
+			return false, err
+		}
+		w, err := weigh(ctx, p)
+		if err != nil {
+			return false, fmt.Errorf("weigh %s: %w", p, err)
+		}
+		best = append(best, weighed{p, w})
+	}
 	var refused error
 	for _, c := range best {
 		if c.ts.Equals(head) {

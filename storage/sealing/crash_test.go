@@ -14,13 +14,17 @@ import (
 // after every message and every change of the record, one after the other. Each time the next
 // process goes on, and in the end there is one sector and one message of each kind.
 func TestCrashEverywhere(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		data := testData(1, 1000)
 		p := r.deal(data, 100_000)
 		m := &mortal{r: r, seen: map[string]bool{}, pending: make(chan struct{})}
 		r.fault = func(op, path string) error { return m.at(op + " " + filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path)) }
-		stage := ""
-		r.dies = func(point string) error { return m.at(point + " " + stage) }
+		r.dies = func(point string) error {
+			m.mu.Lock()
+			point += " " + m.stage
+			m.mu.Unlock()
+			return m.at(point)
+		}
 		r.stop()
 		r.close()
 		r.open()
@@ -46,13 +50,17 @@ func TestCrashEverywhere(t *testing.T) {
 					if state == sector.Proving {
 						break
 					}
-					stage = string(state)
+					m.mu.Lock()
+					m.stage = string(state)
+					m.mu.Unlock()
 				}
 			}
 			select {
 			case <-pending:
 				deaths++
-				t.Logf("died at %s", m.died)
+				if testing.Verbose() {
+					t.Logf("died at %s", m.died)
+				}
 				m.restart()
 			case <-time.After(time.Second):
 			}
@@ -63,6 +71,9 @@ func TestCrashEverywhere(t *testing.T) {
 		if deaths < 30 {
 			t.Errorf("only %d deaths", deaths)
 		}
+		m.mu.Lock()
+		m.safe = true
+		m.mu.Unlock()
 		r.active(at.Sector)
 		r.read(at, data)
 		r.sent("precommit/", 1)

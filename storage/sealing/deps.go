@@ -72,7 +72,7 @@ type Options struct {
 	MaxSectors int
 	// DropUnsealed deletes unsealed copies that no deal asks to keep.
 	DropUnsealed bool
-	// Poll is how often the job queue is looked at besides when something was put in; 0: 200 ms.
+	// Poll is how often the job queue is looked at besides when something was put in; 0: 1 s.
 	Poll time.Duration
 	// MaxFee bounds what a message may burn for gas; nil: the outbox's own bound.
 	MaxFee abi.TokenAmount
@@ -107,7 +107,7 @@ func (o Options) withDefaults() Options {
 	}
 	dur(&o.WaitDeals, 6*time.Hour)
 	dur(&o.Cooldown, time.Minute)
-	dur(&o.Poll, 200*time.Millisecond)
+	dur(&o.Poll, time.Second)
 	def(&o.StartBuffer, 480)
 	def(&o.Confidence, 5)
 	def(&o.SeedConfidence, 6)

@@ -222,7 +222,10 @@ func (w *work) discard() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name := range w.created {
-		_ = os.Remove(w.path(w.n, name) + temp)
+		path := w.path(w.n, name) + temp
+		if w.check("discard", path) == nil {
+			_ = os.Remove(path)
+		}
 	}
 }
 

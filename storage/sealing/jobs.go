@@ -35,11 +35,11 @@ func (stageJob) Kind() string { return jobKind }
 // The queues: one a kind of resource, so that waiting for the chain never stands behind
 // sealing.
 const (
-	queueLabel = "seal.label"
-	queueTree  = "seal.tree"
-	queueSnark = "seal.snark"
-	queueFiles = "seal.files"
-	queueChain = "seal.chain"
+	queueLabel = "seal-label"
+	queueTree  = "seal-tree"
+	queueSnark = "seal-snark"
+	queueFiles = "seal-files"
+	queueChain = "seal-chain"
 )
 
 func queueOf(stage sector.Stage) string {

@@ -81,7 +81,7 @@ func (r *rig) read(at Placement, want []byte) {
 }
 
 func TestPledge(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		n := r.pledge()
 		if n != 1 {
 			t.Errorf("number %d, want 1: the genesis took 0", n)
@@ -116,7 +116,7 @@ func TestPledge(t *testing.T) {
 }
 
 func TestDealsShareASector(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		a, b := testData(1, 200), testData(2, 1000)
 		pa, pb := r.deal(a, 5000), r.deal(b, 5000)
 		before := time.Now()
@@ -162,7 +162,7 @@ func TestDealsShareASector(t *testing.T) {
 }
 
 func TestSeekInAPiece(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		data := testData(3, 508)
 		at := r.add(r.deal(data, 5000), data)
 		rc, err := r.s.ReadPiece(t.Context(), at.Sector, at.Offset, at.Size)
@@ -190,7 +190,7 @@ func TestSeekInAPiece(t *testing.T) {
 }
 
 func TestSectorWaitsForDeals(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		data := testData(4, 200)
 		start := time.Now()
 		at := r.add(r.deal(data, 5000), data)
@@ -206,7 +206,7 @@ func TestSectorWaitsForDeals(t *testing.T) {
 }
 
 func TestPieceThatDoesNotMatch(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		data := testData(5, 200)
 		p := r.deal(data, 5000)
 		for name, c := range map[string]struct {
@@ -240,7 +240,7 @@ type iotestErr struct{ err error }
 func (e iotestErr) Read([]byte) (int, error) { return 0, e.err }
 
 func TestDealThatStartsSoonIsSealedAtOnce(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		r.opt.WaitDeals = time.Hour
 		r.stop()
 		r.close()
@@ -256,7 +256,7 @@ func TestDealThatStartsSoonIsSealedAtOnce(t *testing.T) {
 }
 
 func TestExpiredDeal(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		data := testData(8, 2032)
 		p := r.deal(data, r.chain.Height()+8)
 		at := r.add(p, data)
@@ -275,7 +275,7 @@ func TestExpiredDeal(t *testing.T) {
 }
 
 func TestRejectedMessagesAreSentAgain(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		r.chain.Spoil(func(in outbox.Intent) bool {
 			return in.Key == "precommit/s-t01000-1/0" || in.Key == "provecommit/s-t01000-1/0" || in.Key == "provecommit/s-t01000-1/1"
 		})
@@ -288,7 +288,7 @@ func TestRejectedMessagesAreSentAgain(t *testing.T) {
 }
 
 func TestReorgMovesThePreCommit(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		n := r.pledge()
 		r.until(n, sector.WaitSeed)
 		was := r.get(n).PreCommitEpoch
@@ -306,7 +306,7 @@ func TestReorgMovesThePreCommit(t *testing.T) {
 // The proof's message is on its way when the pre-commit below it moves: the proof is for
 // another seed then and has to be made anew.
 func TestReorgUnderTheProof(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		r.chain.Hold(func(in outbox.Intent) bool { return strings.HasPrefix(in.Key, "provecommit/") })
 		n := r.pledge()
 		r.until(n, sector.CommitWait)
@@ -320,7 +320,7 @@ func TestReorgUnderTheProof(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		var mu sync.Mutex
 		full := 0
 		r.fault = func(op, _ string) error {
@@ -349,7 +349,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestBrokenCacheIsMadeAgain(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		n := r.pledge()
 		r.until(n, sector.WaitSeed)
 		if err := os.Remove(r.s.files.path(n, porep.LayerFile(1))); err != nil {
@@ -365,7 +365,12 @@ func TestBrokenCacheIsMadeAgain(t *testing.T) {
 }
 
 func TestTerminate(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.opt.Poll = 20 * time.Second // finality takes an hour
+		r.stop()
+		r.close()
+		r.open()
+		r.run()
 		n := r.pledge()
 		r.until(n, sector.Proving)
 		if err := r.s.Remove(t.Context(), n); !errors.Is(err, sector.ErrUnexpected) {
@@ -387,7 +392,7 @@ func TestTerminate(t *testing.T) {
 }
 
 func TestPipelineIsBounded(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		r.opt.MaxSectors = 2
 		r.stop()
 		r.close()
@@ -404,7 +409,7 @@ func TestPipelineIsBounded(t *testing.T) {
 }
 
 func TestPreseal(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		dir := filepath.Join(r.dir, "preseal")
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -451,7 +456,7 @@ func TestPreseal(t *testing.T) {
 }
 
 func TestStopWhileAdding(t *testing.T) {
-	inTime(t, func(r *rig) {
+	inTime(t, func(t *testing.T, r *rig) {
 		data := testData(9, 200)
 		p := r.deal(data, 5000)
 		ctx, cancel := context.WithCancel(t.Context())

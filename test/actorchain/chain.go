@@ -84,7 +84,7 @@ func New(t testing.TB, net types.Network, v proofs.Verifier, sectors ...genesis.
 	header, network, err := genesis.Make(t.Context(), c.blocks, genesis.Template{
 		Network: net, Time: uint64(time.Now().Unix()), RootKey: key("root"), Remainder: key("remainder"),
 		Accounts: []genesis.Account{{Key: c.Worker, Balance: million}, {Key: c.Client, Balance: million}},
-		Miners:   []genesis.Miner{{Owner: c.Worker, Worker: c.Worker, Sectors: sectors}},
+		Miners:   []genesis.Miner{{Owner: c.Worker, Worker: c.Worker, Funds: types.FilecoinPrecision, Sectors: sectors}},
 	})
 	if err != nil {
 		t.Fatal(err)

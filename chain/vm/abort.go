@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/filecoin-project/go-state-types/exitcode"
@@ -19,6 +20,9 @@ type abort struct {
 	code   exitcode.ExitCode
 	reason string
 }
+
+// errBroken: a mistake in this package came to light. The execution stops with its story.
+var errBroken = errors.New("vm is broken")
 
 // fatal is a panic value.
 type fatal struct{ err error }

@@ -48,12 +48,27 @@ func (v *VM) Apply(ctx context.Context, msg types.ChainMsg) (*Result, error) {
 	case m.GasFeeCap.Sign() < 0 || m.GasPremium.Sign() < 0:
 		return nil, fmt.Errorf("%w: a gas fee is negative", ErrMalformed)
 	}
-	r, err := v.explicit(ctx, m, v.prices.message(msg.ChainLength()))
+	length, err := chainLength(msg)
+	if err != nil {
+		return nil, err
+	}
+	r, err := v.explicit(ctx, m, v.prices.message(length))
 	if err != nil {
 		v.broken = err
 		return nil, fmt.Errorf("message from %s nonce %d at epoch %d: %w", m.From, m.Nonce, v.epoch, err)
 	}
 	return r, nil
+}
+
+// chainLength also finds messages that have no encoding: without an address, or with fields
+// longer than any decoder takes. Such never come from a block.
+func chainLength(msg types.ChainMsg) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrMalformed, p)
+		}
+	}()
+	return msg.ChainLength(), nil
 }
 
 func (v *VM) explicit(ctx context.Context, m *types.Message, carry charge) (*Result, error) {
@@ -166,7 +181,7 @@ func (v *VM) run(ctx context.Context, m *types.Message, carry *charge) (r *Resul
 			err = p.err
 		default:
 			// A mistake in this package: calls stop all other panics.
-			err = fmt.Errorf("vm is broken: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", errBroken, p, debug.Stack())
 		}
 	}()
 	c := call{from: m.From, to: m.To, value: m.Value, method: m.Method, params: m.Params, carry: carry}

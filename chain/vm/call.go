@@ -78,7 +78,7 @@ func (f *frame) execute(c call) (out outcome) {
 			panic(p)
 		default:
 			if !f.inActor {
-				fatalf("vm is broken: %v\n%s", p, debug.Stack())
+				fatalf("%w: %v\n%s", errBroken, p, debug.Stack())
 			}
 			// Actor code that trips is the message's fault, alike on every machine.
 			out = outcome{code: exitcode.SysErrIllegalInstruction}

@@ -340,4 +340,3 @@ func (v *vector) checkRoot(t *testing.T, env Env, got cid.Cid) {
 		t.Errorf("state root %s is not stored: %v", got, err)
 	}
 }
-

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/lodenet/lode/chain/index"
 	"github.com/lodenet/lode/chain/mpool"
@@ -18,7 +19,12 @@ var (
 
 // buildMessages makes the pool of the network's messages and the outbox of our own.
 func (n *Node) buildMessages(ctx context.Context) (err error) {
-	n.pool = mpool.New(n.db, n.store, n.publishMessage, n.clk, n.log, mpool.Options{})
+	for _, migrate := range []func(context.Context, *sql.DB) error{mpool.Migrate, index.Migrate} {
+		if err := migrate(ctx, n.db); err != nil {
+			return err
+		}
+	}
+	n.pool = mpool.New(n.db, n.store, n.engine, n.publishMessage, n.clk, n.log, mpool.Options{})
 	n.index = index.New(n.db, n.store, n.log)
 	n.outbox = outbox.New(n.db, n.pool, n.store, n.keys, n.clk, n.log)
 	return nil

@@ -91,7 +91,8 @@ func QueryAsk(ctx context.Context, h host.Host, p peer.ID, m *AskRequest) (*AskR
 
 // Answer serves one protocol: it reads one object, calls f, and writes what f returns. A
 // message that does not decode is answered by bad, when given, with the reason; silence
-// would leave the other side guessing. ctx ends when the server stops.
+// would leave the other side guessing. When f returns nil nothing is answered: the server is
+// stopping, and the other side asks again. ctx ends when the server stops.
 func Answer[Req any, PReq interface {
 	*Req
 	cbg.CBORUnmarshaler
@@ -116,6 +117,10 @@ func Answer[Req any, PReq interface {
 	default:
 		s.Reset()
 		return derr
+	}
+	if res == nil {
+		s.Reset()
+		return ctx.Err()
 	}
 	b, err := Encode(res)
 	if err == nil {

@@ -141,6 +141,8 @@ func (p *Provider) answerDeal(ctx context.Context, from peer.ID, m *deal.Params)
 	case errors.As(err, &rej):
 		p.Log.Info("proposal rejected", "peer", from, "reason", rej.Error())
 		return &deal.Response{Message: "failed validation: " + rej.Error()}
+	case ctx.Err() != nil, errors.Is(err, context.Canceled):
+		return nil // stopping is no refusal
 	}
 	p.Log.Warn("proposal refused", "peer", from, "error", err)
 	return &deal.Response{Message: err.Error()}

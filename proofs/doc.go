@@ -2,7 +2,9 @@
 // chain uses, and a Prover, which a provider uses.
 //
 // A proof system is a package of its own (proofs/insecure; proofs/groth16 later) that
-// implements both. The replicas, trees and vanilla proofs below them are the same for all
-// systems: fr32, poseidon, merkle, sdr, porep, post. Nothing here opens a file, reads a
+// implements both. What is below them is the same for all systems, from the ground up: fr32
+// (bytes as field elements), commitment (CIDs), poseidon, merkle (trees), registry (what the
+// numbers of registered proofs stand for), commp (pieces), sdr (graph and labels), porep
+// (sealing) and post (proving again and again). Nothing here opens a file, reads a
 // clock or draws randomness.
 package proofs

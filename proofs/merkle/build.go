@@ -3,12 +3,10 @@ package merkle
 import (
 	"context"
 	"io"
-	"runtime"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/lodenet/lode/proofs/fr32"
+	"github.com/lodenet/lode/proofs/internal/parallel"
 )
 
 // chunkLeaves is how many nodes one worker takes at a time: a power of both arities.
@@ -42,7 +40,7 @@ func (l Layout) climb(ctx context.Context, from io.ReaderAt, offset int64, row i
 	}
 
 	var mu sync.Mutex // guards done and root
-	err = Parallel(ctx, int(nodes/chunk), func(i int) error {
+	err = parallel.Each(ctx, int(nodes/chunk), func(i int) error {
 		buf := make([]Node, chunk)
 		if err := readNodes(from, offset+int64(i)*int64(chunk)*fr32.NodeBytes, buf); err != nil {
 			return err
@@ -72,35 +70,4 @@ func (l Layout) climb(ctx context.Context, from io.ReaderAt, offset int64, row i
 		return nil
 	})
 	return top, root, err
-}
-
-// Parallel calls work for 0..n-1 from as many goroutines as there are cores, each taking the
-// next number, and returns when all have ended: with the first error, or the context's.
-func Parallel(ctx context.Context, n int, work func(i int) error) error {
-	next := make(chan int)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(next)
-		for i := range n {
-			select {
-			case next <- i:
-			case <-ctx.Done():
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		g.Go(func() error {
-			for i := range next {
-				if err := work(i); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return g.Wait()
 }

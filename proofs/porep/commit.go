@@ -10,6 +10,7 @@ import (
 
 	"github.com/lodenet/lode/proofs/commitment"
 	"github.com/lodenet/lode/proofs/fr32"
+	"github.com/lodenet/lode/proofs/internal/parallel"
 	"github.com/lodenet/lode/proofs/merkle"
 	"github.com/lodenet/lode/proofs/sdr"
 )
@@ -137,7 +138,7 @@ func (s *sector) encode(ctx context.Context, f Files, labels File, c *counter) e
 	return open(f, Unsealed, int64(s.SectorSize), func(data File) error {
 		return create(f, Sealed, func(replica File) error {
 			chunk := min(int64(s.SectorSize), encodeBytes)
-			err := merkle.Parallel(ctx, int(int64(s.SectorSize)/chunk), func(i int) error {
+			err := parallel.Each(ctx, int(int64(s.SectorSize)/chunk), func(i int) error {
 				return combine(data, labels, int64(i)*chunk, chunk, sdr.Encode, func(b []byte) error {
 					_, err := replica.WriteAt(b, int64(i)*chunk)
 					return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lodenet/lode/proofs/commitment"
 	"github.com/lodenet/lode/proofs/fr32"
+	"github.com/lodenet/lode/proofs/internal/parallel"
 	"github.com/lodenet/lode/proofs/merkle"
 	"github.com/lodenet/lode/proofs/sdr"
 )
@@ -71,7 +72,7 @@ func (s *sector) prove(ctx context.Context, commR fr32.Node, seed abi.Interactiv
 			return nil, err
 		}
 		partition := make([]Challenge, len(challenges))
-		err = merkle.Parallel(ctx, len(challenges), func(i int) (err error) {
+		err = parallel.Each(ctx, len(challenges), func(i int) (err error) {
 			partition[i], err = o.challenge(challenges[i])
 			return err
 		})

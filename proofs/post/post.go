@@ -11,6 +11,7 @@ import (
 	"github.com/filecoin-project/go-state-types/proof"
 
 	"github.com/lodenet/lode/proofs/fr32"
+	"github.com/lodenet/lode/proofs/internal/parallel"
 	"github.com/lodenet/lode/proofs/merkle"
 	"github.com/lodenet/lode/proofs/porep"
 	"github.com/lodenet/lode/proofs/registry"
@@ -72,7 +73,7 @@ func proveSector(ctx context.Context, p registry.PoSt, number abi.SectorNumber, 
 		CommC: replica.Roots.CommC, CommRLast: replica.Roots.CommRLast,
 		Paths: make([]merkle.Path, len(challenges)),
 	}
-	err = merkle.Parallel(ctx, len(challenges), func(i int) (err error) {
+	err = parallel.Each(ctx, len(challenges), func(i int) (err error) {
 		v.Paths[i], err = replica.Path(challenges[i])
 		return err
 	})

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lodenet/lode/proofs/fr32"
-	"github.com/lodenet/lode/proofs/merkle"
+	"github.com/lodenet/lode/proofs/internal/parallel"
 )
 
 const (
@@ -71,7 +71,7 @@ func (g *Graph) Labels(ctx context.Context, replicaID fr32.Node, layer int, befo
 func (g *Graph) table(ctx context.Context, f *feistel, from, nodes uint64, degree int) ([]uint32, error) {
 	parents := make([]uint32, nodes*uint64(degree))
 	strides := int((nodes + stride - 1) / stride)
-	err := merkle.Parallel(ctx, strides, func(i int) error {
+	err := parallel.Each(ctx, strides, func(i int) error {
 		for at := uint64(i) * stride; at < min(nodes, uint64(i+1)*stride); at++ {
 			row := parents[at*uint64(degree):][:degree]
 			g.base(from+at, row[:BaseParents])

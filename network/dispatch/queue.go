@@ -48,6 +48,7 @@ type flow[T any] struct {
 // fairQueue serves its flows in turns. With one flow it is a plain queue. It is not safe
 // for concurrent use and knows no bounds; its subscription has them.
 type fairQueue[T any] struct {
+	keep  bool // keep flows that are empty: for a queue of one flow, which is quicker so
 	flows map[uint64]*flow[T]
 	turns []*flow[T] // those with messages; the first has the turn
 }
@@ -68,7 +69,7 @@ func (q *fairQueue[T]) push(key uint64, e Envelope[T]) {
 
 // pop takes the next message in fair order.
 func (q *fairQueue[T]) pop() (Envelope[T], bool) {
-	if len(q.turns) == 0 {
+	if len(q.turns) == 0 || (q.keep && q.turns[0].msgs.len() == 0) {
 		var none Envelope[T]
 		return none, false
 	}
@@ -122,7 +123,7 @@ func (q *fairQueue[T]) dropNewest() (Envelope[T], bool) {
 
 func (q *fairQueue[T]) cut(take func(*fifo[Envelope[T]]) Envelope[T]) (Envelope[T], bool) {
 	f := q.longest()
-	if f == nil {
+	if f == nil || f.msgs.len() == 0 {
 		var none Envelope[T]
 		return none, false
 	}
@@ -133,7 +134,7 @@ func (q *fairQueue[T]) cut(take func(*fifo[Envelope[T]]) Envelope[T]) (Envelope[
 }
 
 func (q *fairQueue[T]) dropEmpty(f *flow[T]) {
-	if f.msgs.len() > 0 {
+	if f.msgs.len() > 0 || q.keep {
 		return
 	}
 	delete(q.flows, f.key)

@@ -44,7 +44,7 @@ type Subscription[T any] struct {
 
 func newSubscription[T any](d *Dispatcher, t *Topic[T], o SubOptions[T]) *Subscription[T] {
 	return &Subscription[T]{
-		d: d, topic: t, opt: o,
+		d: d, topic: t, opt: o, q: fairQueue[T]{keep: o.Key == nil},
 		out:  make(chan Envelope[T]),
 		quit: make(chan struct{}),
 		done: make(chan struct{}),

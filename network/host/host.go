@@ -144,9 +144,9 @@ func (h *Host) Listen() error {
 		return nil
 	}
 	// One by one: libp2p is content when any of several can be opened, we are not.
-	for i, a := range h.listen {
+	for _, a := range h.listen {
 		if err := h.Network().Listen(a); err != nil {
-			h.stopListening(h.listen[:i])
+			h.stopListening()
 			return fmt.Errorf("listen on %s: %w (is the port taken? choose another or 0)", a, err)
 		}
 	}
@@ -164,7 +164,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open && !h.closed {
-		h.stopListening(h.Network().ListenAddresses())
+		h.stopListening()
 		h.open = false
 	}
 	return nil
@@ -193,9 +193,10 @@ func (h *Host) P2PAddrs() []ma.Multiaddr {
 // closer is what libp2p's swarm has beyond the Network interface.
 type closer interface{ ListenClose(...ma.Multiaddr) }
 
-func (h *Host) stopListening(addrs []ma.Multiaddr) {
+// stopListening closes every address, under the numbers that free ports got.
+func (h *Host) stopListening() {
 	if s, ok := h.Network().(closer); ok {
-		s.ListenClose(addrs...)
+		s.ListenClose(h.Network().ListenAddresses()...)
 	}
 }
 

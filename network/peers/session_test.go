@@ -1,0 +1,242 @@
+package peers
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+const testHello = protocol.ID("/test/hello")
+
+var testLimits = limits{maxPeers: 6, maxInbound: 4, maxGuests: 2, hello: 10 * time.Second}
+
+func testTable() *table {
+	return newTable(testHello, testLimits, func(p peer.ID) bool { return p == "trusted" })
+}
+
+// at is a moment of the test.
+func at(seconds float64) time.Time {
+	return time.Unix(1000, 0).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+func kinds(acts []action) (out []actionKind) {
+	for _, a := range acts {
+		out = append(out, a.kind)
+	}
+	return out
+}
+
+func expect(t *testing.T, what string, got []action, want ...actionKind) {
+	t.Helper()
+	if !slices.Equal(kinds(got), want) {
+		t.Errorf("%s: actions %v, want %v", what, got, want)
+	}
+}
+
+func all(peer.ID) bool { return true }
+
+var ours = []protocol.ID{testHello}
+
+func TestHandshakeEitherOrder(t *testing.T) {
+	for _, first := range []string{"said", "heard"} {
+		t.Run(first, func(t *testing.T) {
+			tb := testTable()
+			expect(t, "connected", tb.connected(at(0), "p", true))
+			expect(t, "connected twice", tb.connected(at(0), "p", false))
+			expect(t, "identified", tb.protocolsKnown(at(1), "p", ours, "agent"), greet)
+			expect(t, "identified again", tb.protocolsKnown(at(1), "p", ours, ""))
+			said := func() []action { return tb.said(at(2), "p", 30*time.Millisecond, nil) }
+			heard := func() []action { return tb.greeted(at(2), "p", nil) }
+			state := HelloSent
+			if first == "heard" {
+				said, heard = heard, said
+				state = HelloReceived
+			}
+			expect(t, "first half", said())
+			if got := tb.sessions["p"].state; got != state {
+				t.Errorf("state %s, want %s", got, state)
+			}
+			expect(t, "second half", heard(), ready)
+			if s := tb.sessions["p"]; s.state != Ready || s.latency != 30*time.Millisecond || s.agent != "agent" {
+				t.Errorf("session %+v", s)
+			}
+			expect(t, "much later", tb.tick(at(100), all))
+			expect(t, "disconnected", tb.disconnected("p"), gone)
+			expect(t, "disconnected again", tb.disconnected("p"))
+		})
+	}
+}
+
+func TestGreetingBeforeIdentification(t *testing.T) {
+	tb := testTable()
+	expect(t, "greeted", tb.greeted(at(0), "p", nil))
+	expect(t, "identified", tb.protocolsKnown(at(1), "p", ours, ""), greet)
+	expect(t, "said", tb.said(at(1), "p", 0, nil), ready)
+}
+
+func TestRestartedPeerIsGreetedAgain(t *testing.T) {
+	tb := testTable()
+	tb.connected(at(0), "p", true)
+	tb.protocolsKnown(at(0), "p", ours, "")
+	tb.said(at(0), "p", 0, nil)
+	tb.greeted(at(0), "p", nil)
+	expect(t, "an echo", tb.greeted(at(1), "p", nil))
+	expect(t, "again", tb.greeted(at(60), "p", nil), greet)
+	expect(t, "while greeting", tb.greeted(at(61), "p", nil))
+	expect(t, "said", tb.said(at(61), "p", 0, nil))
+	if tb.sessions["p"].state != Ready {
+		t.Error("the session is not Ready any more")
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	tb := testTable()
+	tb.connected(at(0), "silent", true)
+	tb.connected(at(0), "half", true)
+	tb.protocolsKnown(at(5), "half", ours, "")
+	tb.said(at(5), "half", 0, nil)
+	expect(t, "early", tb.tick(at(14), all))
+	expect(t, "hello", tb.tick(at(15), all), drop)
+	expect(t, "identify", tb.tick(at(30), all), drop)
+	expect(t, "only once", tb.tick(at(31), all))
+	if n := tb.dropped[ReasonTimeout]; n != 2 {
+		t.Errorf("%d time-outs counted", n)
+	}
+	if acts := tb.tick(at(32), func(peer.ID) bool { return false }); len(acts) != 2 || len(tb.sessions) != 0 {
+		t.Errorf("lost connections leave sessions: %v", acts)
+	}
+}
+
+func TestRefusedHandshake(t *testing.T) {
+	tb := testTable()
+	tb.connected(at(0), "p", true)
+	acts := tb.greeted(at(0), "p", &DropError{Reason: ReasonGenesis, Ban: time.Hour})
+	if len(acts) != 1 || acts[0].kind != drop || acts[0].ban != time.Hour || acts[0].reason != ReasonGenesis {
+		t.Errorf("actions %v", acts)
+	}
+	expect(t, "the rest", tb.protocolsKnown(at(0), "p", ours, ""))
+	expect(t, "the rest", tb.said(at(0), "p", 0, nil))
+	// A new connection of the same peer is a new session.
+	expect(t, "again", tb.connected(at(1), "p", true))
+	expect(t, "again", tb.protocolsKnown(at(1), "p", ours, ""), greet)
+}
+
+func TestCaps(t *testing.T) {
+	tb := testTable()
+	for i := range 4 {
+		expect(t, "inbound", tb.connected(at(0), peer.ID(fmt.Sprint("in", i)), true))
+	}
+	expect(t, "one inbound too many", tb.connected(at(0), "in4", true), drop)
+	expect(t, "trusted", tb.connected(at(0), "trusted", true))
+	for i := range 2 {
+		expect(t, "outbound", tb.connected(at(0), peer.ID(fmt.Sprint("out", i)), false))
+	}
+	expect(t, "one too many", tb.connected(at(0), "out2", false), drop)
+	// Guests count apart; those that turn out to be guests make room.
+	expect(t, "guest", tb.protocolsKnown(at(0), "in0", nil, ""))
+	expect(t, "guest", tb.protocolsKnown(at(0), "in1", nil, ""))
+	expect(t, "room", tb.connected(at(0), "in5", true))
+	expect(t, "third guest", tb.protocolsKnown(at(0), "in2", nil, ""), drop)
+	expect(t, "guest speaks hello later", tb.protocolsKnown(at(0), "in0", ours, ""), greet)
+}
+
+func TestScores(t *testing.T) {
+	tb := testTable()
+	for range 4 {
+		expect(t, "malformed", tb.fault(at(0), "p", Malformed))
+	}
+	if got := tb.score(at(600), "p"); got < -41 || got > -39 {
+		t.Errorf("score %f after a half-life, want -40", got)
+	}
+	tb.useful(at(600), "p", 10)
+	if got := tb.score(at(600), "p"); got < -31 || got > -29 {
+		t.Errorf("score %f, want -30", got)
+	}
+	for range 1000 {
+		tb.useful(at(600), "good", 10)
+	}
+	if got := tb.score(at(600), "good"); got != scoreMax {
+		t.Errorf("score %f, want at most %d", got, scoreMax)
+	}
+	for range 3 {
+		expect(t, "malformed", tb.fault(at(600), "p", Malformed))
+	}
+	acts := tb.fault(at(600), "p", Malformed)
+	if len(acts) != 1 || acts[0].ban != strike || acts[0].reason != ReasonScore {
+		t.Errorf("actions %v", acts)
+	}
+	expect(t, "forged once", tb.fault(at(0), "q", Forged), drop)
+	for range 20 {
+		expect(t, "trusted peers may be slow", tb.fault(at(0), "trusted", Malformed))
+	}
+	expect(t, "but not lie", tb.fault(at(0), "trusted", Forged), drop)
+	for i := range 3 * maxRecords {
+		tb.fault(at(float64(i)), peer.ID(fmt.Sprint(i)), Malformed)
+	}
+	if len(tb.records) > maxRecords {
+		t.Errorf("%d records", len(tb.records))
+	}
+}
+
+// Whatever the order of events: Ready needs both halves, caps hold, a closing session asks
+// for nothing but its end.
+func TestTableInvariants(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		tb := testTable()
+		connected := map[peer.ID]bool{}
+		for i := range 300 {
+			runEvent(tb, rnd, connected, at(float64(i)/2))
+			var peers, guests int
+			for p, s := range tb.sessions {
+				if s.state == Ready && !(s.said && s.heard) {
+					t.Fatalf("seed %d: %s is Ready with said %v, heard %v", seed, p, s.said, s.heard)
+				}
+				switch s.state {
+				case Closing:
+				case Guest:
+					guests++
+				default:
+					peers++
+				}
+			}
+			if peers > testLimits.maxPeers || guests > testLimits.maxGuests {
+				t.Fatalf("seed %d: %d peers, %d guests", seed, peers, guests)
+			}
+		}
+	}
+}
+
+func runEvent(tb *table, rnd *rand.Rand, connected map[peer.ID]bool, now time.Time) {
+	p := peer.ID(fmt.Sprint(rnd.IntN(12)))
+	var fail *DropError
+	if rnd.IntN(5) == 0 {
+		fail = &DropError{Reason: ReasonHello}
+	}
+	switch rnd.IntN(7) {
+	case 0, 1:
+		connected[p] = true
+		tb.connected(now, p, rnd.IntN(2) == 0)
+	case 2:
+		delete(connected, p)
+		tb.disconnected(p)
+	case 3:
+		protos := ours
+		if rnd.IntN(3) == 0 {
+			protos = nil
+		}
+		tb.protocolsKnown(now, p, protos, "")
+	case 4:
+		tb.said(now, p, 0, fail)
+	case 5:
+		tb.greeted(now, p, fail)
+	case 6:
+		tb.fault(now, p, Fault(rnd.IntN(4)))
+		tb.tick(now, func(p peer.ID) bool { return connected[p] })
+	}
+}

@@ -81,3 +81,15 @@ func (r chainReader) Call(ctx context.Context, ts *types.TipSet, m *types.Messag
 	}
 	return exitcode.ExitCode(res.Receipt.ExitCode), res.Err, nil
 }
+
+// AwaitHeight waits until the head is at least at a height and returns it.
+func (n *Node) AwaitHeight(ctx context.Context, h abi.ChainEpoch) (*types.TipSet, error) {
+	head := n.chain.Head()
+	for head.Height() < h {
+		var err error
+		if head, err = n.chain.HeadChanged(ctx, head.Key()); err != nil {
+			return nil, err
+		}
+	}
+	return head, nil
+}

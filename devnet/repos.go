@@ -1,0 +1,137 @@
+package devnet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/filecoin-project/go-address"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/lodenet/lode/network/host"
+	"github.com/lodenet/lode/node"
+	"github.com/lodenet/lode/repo"
+	"github.com/lodenet/lode/wallet"
+)
+
+// Settings of the nodes of a devnet (spec chain.md h.5).
+const (
+	waitDeals  = 8 * time.Second
+	cooldown   = 4 * time.Second
+	confidence = 2
+	// startBuffer is how many epochs before a deal's start its sector must be sealing.
+	startBuffer = 20
+)
+
+// InitRepos makes a repo for every member under dir, named after it. Each node gets fixed
+// ports on the loopback interface and knows all others.
+func (b *Birth) InitRepos(ctx context.Context, dir string) error {
+	ports := make([]int, len(b.Members))
+	for i := range ports {
+		p, err := freePort()
+		if err != nil {
+			return err
+		}
+		ports[i] = p
+	}
+	for i := range b.Members {
+		cfg, err := b.config(i, ports)
+		if err != nil {
+			return err
+		}
+		m := b.Members[i]
+		err = repo.Init(ctx, filepath.Join(dir, m.Name), b.Network, bytes.NewReader(b.CAR), repo.Options{
+			Config: &cfg,
+			Fill:   func(_ context.Context, dir string) error { return m.fill(dir) },
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+func (b *Birth) config(i int, ports []int) (repo.Config, error) {
+	m := b.Members[i]
+	cfg := repo.DefaultConfig()
+	cfg.API.ListenAddress = "/ip4/127.0.0.1/tcp/0/http"
+	cfg.Libp2p.ListenAddresses = listenAddrs(ports[i])
+	for j, other := range b.Members {
+		if j == i {
+			continue
+		}
+		key, err := host.Identity(other.Identity)
+		if err != nil {
+			return repo.Config{}, err
+		}
+		id, err := peer.IDFromPrivateKey(key)
+		if err != nil {
+			return repo.Config{}, err
+		}
+		for _, a := range listenAddrs(ports[j]) {
+			cfg.Libp2p.Bootstrap = append(cfg.Libp2p.Bootstrap, a+"/p2p/"+id.String())
+		}
+	}
+	cfg.Sealing.Confidence = confidence
+	cfg.Sealing.WaitDealsDelay = waitDeals
+	cfg.Sealing.Cooldown = cooldown
+	cfg.Sealing.StartEpochSealingBuffer = startBuffer
+	cfg.Retrieval.ListenAddress = "127.0.0.1:0"
+	if m.Miner != address.Undef {
+		cfg.Mining.Miner, cfg.Mining.Enabled = m.Miner.String(), true
+	}
+	return cfg, nil
+}
+
+func listenAddrs(port int) []string {
+	return []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", port)}
+}
+
+// freePort finds a port that is free for TCP and for UDP. Another program may take it before
+// we do; the node's start then says so.
+func freePort() (int, error) {
+	for range 16 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no port is free for both TCP and UDP on the loopback interface")
+}
+
+// fill puts the member's keys and sectors into its new repo. The keys are not encrypted:
+// whoever makes a devnet wants no passphrase, and its money is worth nothing.
+func (m *Member) fill(dir string) error {
+	keystore := filepath.Join(dir, "keystore")
+	keys, err := wallet.Open(keystore, wallet.Options{Plain: true})
+	if err != nil {
+		return err
+	}
+	for _, k := range m.Keys {
+		if _, err := keys.Import(wallet.KeyInfo{Type: k.Type, PrivateKey: k.Private}); err != nil {
+			return err
+		}
+	}
+	identity, err := os.ReadFile(m.Identity)
+	if err != nil {
+		return err
+	}
+	if err := repo.WriteFile(node.IdentityPath(keystore), identity, 0o600); err != nil {
+		return err
+	}
+	if m.Preseal == "" {
+		return nil
+	}
+	return os.Rename(m.Preseal, filepath.Join(dir, node.PresealDir))
+}

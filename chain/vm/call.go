@@ -56,7 +56,6 @@ type frame struct {
 	caller   address.Address // ID
 	receiver address.Address // ID, once the receiver exists
 	value    abi.TokenAmount
-	method   abi.MethodNum
 
 	gasAvailable, gasUsed int64
 
@@ -91,7 +90,7 @@ func (f *frame) execute(c call) (out outcome) {
 	if err := f.ctx.Err(); err != nil {
 		panic(fatal{err})
 	}
-	f.value, f.method = c.value, c.method
+	f.value = c.value
 	f.caller = f.mustResolve(c.from)
 	if c.carry != nil {
 		f.charge(*c.carry)

@@ -17,6 +17,10 @@ import (
 	"github.com/lodenet/lode/chain/types/sigs"
 )
 
+// lookback is how far below a block its miner's worker key is read, in epochs (spec
+// chain.md e.1).
+const lookback = 900
+
 var errNoFault = errors.New("the headers show no fault")
 
 // VerifyConsensusFault checks that two block headers show a fault of the receiver, a miner
@@ -116,6 +120,11 @@ func (f *frame) checkFaultSignature(h *types.BlockHeader) error {
 	v := f.vm
 	if v.env.NetworkVersion >= network.Version7 && h.Height < v.epoch-miner.ChainFinality {
 		return fmt.Errorf("height %d is out of reach at epoch %d", h.Height, v.epoch)
+	}
+	// Anyone can report a header of any height. The state to look back to must be older than
+	// the one being made here, or asking for it would never end.
+	if h.Height-lookback >= v.epoch {
+		return fmt.Errorf("height %d is too far ahead of epoch %d", h.Height, v.epoch)
 	}
 	if v.env.Lookback == nil {
 		return ErrNoLookback

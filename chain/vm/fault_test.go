@@ -3,6 +3,7 @@ package vm
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/filecoin-project/go-address"
@@ -86,6 +87,14 @@ func TestFaultKinds(t *testing.T) {
 	}
 }
 
+// lookbackTo answers one state for all heights and notes them.
+func lookbackTo(root cid.Cid, asked *[]abi.ChainEpoch) func(context.Context, abi.ChainEpoch) (cid.Cid, error) {
+	return func(_ context.Context, h abi.ChainEpoch) (cid.Cid, error) {
+		*asked = append(*asked, h)
+		return root, nil
+	}
+}
+
 func TestReportConsensusFault(t *testing.T) {
 	n := newTestNet(t)
 	n.tick()
@@ -100,10 +109,7 @@ func TestReportConsensusFault(t *testing.T) {
 	old := n.epoch - miner.ChainFinality - 1
 	root := n.root
 	var asked []abi.ChainEpoch
-	lookback := func(_ context.Context, h abi.ChainEpoch) (cid.Cid, error) {
-		asked = append(asked, h)
-		return root, nil
-	}
+	look := lookbackTo(root, &asked)
 	report := func(h1, h2 *types.BlockHeader) *types.Message {
 		n.nonces[n.bob] = 0
 		return n.message(n.bob, m, big.Zero(), builtin.MethodsMiner.ReportConsensusFault, &miner.ReportConsensusFaultParams{
@@ -118,12 +124,15 @@ func TestReportConsensusFault(t *testing.T) {
 		look   func(context.Context, abi.ChainEpoch) (cid.Cid, error)
 		want   exitcode.ExitCode
 	}{
-		{"proven", a, b, lookback, exitcode.Ok},
-		{"forged signature", a, forged, lookback, exitcode.ErrIllegalArgument},
-		{"too old", signedHeader(t, m, n.aliceKey, old, 1), signedHeader(t, m, n.aliceKey, old, 2), lookback, exitcode.ErrIllegalArgument},
+		{"proven", a, b, look, exitcode.Ok},
+		{"forged signature", a, forged, look, exitcode.ErrIllegalArgument},
+		{"too old", signedHeader(t, m, n.aliceKey, old, 1), signedHeader(t, m, n.aliceKey, old, 2), look, exitcode.ErrIllegalArgument},
+		{"far ahead", signedHeader(t, m, n.aliceKey, n.epoch+lookback, 1), signedHeader(t, m, n.aliceKey, n.epoch+lookback, 2), look, exitcode.ErrIllegalArgument},
+		{"end of time", signedHeader(t, m, n.aliceKey, math.MaxInt64, 1), signedHeader(t, m, n.aliceKey, math.MaxInt64, 2), look, exitcode.ErrIllegalArgument},
+		{"start of time", signedHeader(t, m, n.aliceKey, math.MinInt64, 1), signedHeader(t, m, n.aliceKey, math.MinInt64, 2), look, exitcode.ErrIllegalArgument},
 		{"no rule for the height", a, b, func(context.Context, abi.ChainEpoch) (cid.Cid, error) { return cid.Undef, ErrNoLookback }, exitcode.ErrIllegalArgument},
 		{"no look-back", a, b, nil, exitcode.ErrIllegalArgument},
-		{"nonsense", nil, b, lookback, exitcode.ErrIllegalArgument},
+		{"nonsense", nil, b, look, exitcode.ErrIllegalArgument},
 		{"miner unknown then", a, b, func(context.Context, abi.ChainEpoch) (cid.Cid, error) { return before, nil }, exitcode.ErrIllegalArgument},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,7 +142,10 @@ func TestReportConsensusFault(t *testing.T) {
 			require.Equal(t, c.want, r.Code(), r.Err)
 		})
 	}
-	require.Contains(t, asked, at)
+	for _, h := range asked {
+		require.Equal(t, at, h)
+	}
+	require.NotEmpty(t, asked)
 
 	broken := errors.New("disk is broken")
 	n.env.Lookback = func(context.Context, abi.ChainEpoch) (cid.Cid, error) { return cid.Undef, broken }
@@ -143,7 +155,7 @@ func TestReportConsensusFault(t *testing.T) {
 	_, err = apply(report(a, b))
 	require.Error(t, err, "state that this node does not have")
 
-	n.env.Lookback = lookback
+	n.env.Lookback = look
 	n.nonces[n.bob] = 0
 	r := n.send(n.bob, m, big.Zero(), builtin.MethodsMiner.ReportConsensusFault, &miner.ReportConsensusFaultParams{
 		BlockHeader1: encoded(t, a), BlockHeader2: encoded(t, b),

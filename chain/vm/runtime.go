@@ -141,6 +141,9 @@ func (f *frame) Send(to address.Address, method abi.MethodNum, params cbor.Marsh
 	if f.inTransaction {
 		abortf(exitcode.SysErrorIllegalActor, "send inside a state transaction")
 	}
+	if value.Int == nil {
+		panic("send without an amount") // exit code 4, as for any panic of an actor
+	}
 	c := call{from: f.receiver, to: to, value: value, method: method}
 	if params != nil {
 		var buf bytes.Buffer

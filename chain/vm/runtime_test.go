@@ -129,6 +129,7 @@ func TestRuntimeAtVersion16(t *testing.T) {
 				rt.Abortf(99, "send: %d", code)
 			}
 		}, 0},
+		{"send without an amount", 2, func(rt runtime8.Runtime) { rt.Send(id(100), 0, nil, abi.TokenAmount{}, &none) }, exitcode.SysErrIllegalInstruction},
 		{"return value that is not there", 2, func(rt runtime8.Runtime) {
 			var out cbg.CborInt
 			rt.Send(id(100), 0, nil, big.Zero(), &out)

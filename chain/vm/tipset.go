@@ -98,7 +98,10 @@ func applySelected(ctx context.Context, env Env, ts TipSet, each func(types.Chai
 	if err := v.cron(ctx); err != nil {
 		return cid.Undef, cid.Undef, err
 	}
-	if receipts, err = amt.BuildReceipts(ctx, env.Blocks, list); err != nil {
+	if receipts, err = amt.BuildReceipts(ctx, buf, list); err != nil {
+		return cid.Undef, cid.Undef, err
+	}
+	if err := buf.Flush(ctx, receipts); err != nil {
 		return cid.Undef, cid.Undef, err
 	}
 	root, err = v.Flush(ctx)

@@ -47,7 +47,8 @@ type Env struct {
 	// zero value is 0.
 	CirculatingAtGenesis abi.TokenAmount
 	// Lookback is the state that holds the worker keys for blocks of a height (spec e.3).
-	// Only reports of consensus faults ask for it; without it they are all refused.
+	// Only reports of consensus faults ask for it, for heights at most 900 epochs from the
+	// VM's epoch, the upper end excluded; without it they are all refused.
 	Lookback func(ctx context.Context, height abi.ChainEpoch) (root cid.Cid, err error)
 
 	// Actors is the code to run; nil is NetworkActors, the only choice of a real network.

@@ -87,10 +87,14 @@ func (p *Proving) declareOne(ctx context.Context, v *view.View, d *dline.Info) e
 	}
 	var errs []error
 	if len(faults.Faults) > 0 {
-		errs = append(errs, p.send(ctx, v, d, "faults", builtin.MethodsMiner.DeclareFaults, &faults))
+		errs = append(errs, p.send(ctx, v, d, "faults", big.Zero(), builtin.MethodsMiner.DeclareFaults, &faults))
 	}
 	if len(back.Recoveries) > 0 {
-		errs = append(errs, p.send(ctx, v, d, "recover", builtin.MethodsMiner.DeclareFaultsRecovered, &back))
+		debt, err := sealing.Debt(ctx, v, p.deps.Miner)
+		if err == nil {
+			err = p.send(ctx, v, d, "recover", debt, builtin.MethodsMiner.DeclareFaultsRecovered, &back)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -133,7 +137,7 @@ func (p *Proving) changed(ctx context.Context, v *view.View, part *miner.Partiti
 }
 
 // send sends a declaration, the same one once a window, and waits for it until the cutoff.
-func (p *Proving) send(ctx context.Context, v *view.View, d *dline.Info, what string, method abi.MethodNum, params cbor.Marshaler) error {
+func (p *Proving) send(ctx context.Context, v *view.View, d *dline.Info, what string, value abi.TokenAmount, method abi.MethodNum, params cbor.Marshaler) error {
 	var buf bytes.Buffer
 	if err := params.MarshalCBOR(&buf); err != nil {
 		return err
@@ -149,12 +153,12 @@ func (p *Proving) send(ctx context.Context, v *view.View, d *dline.Info, what st
 	p.mu.Unlock()
 	id, err := sealing.SendOnce(ctx, p.deps.Messages, outbox.Intent{
 		Key:  fmt.Sprintf("%s/%d", name, try),
-		From: from, To: p.deps.Miner, Value: big.Zero(), Method: method, Params: buf.Bytes(), MaxFee: p.opt.MaxFee,
+		From: from, To: p.deps.Miner, Value: value, Method: method, Params: buf.Bytes(), MaxFee: p.opt.MaxFee,
 	})
 	if err != nil {
 		return err
 	}
-	p.log.Info("sectors declared", "what", what, "deadline", d.Index, "cutoff", d.FaultCutoff)
+	p.log.Info("sectors declared", "what", what, "deadline", d.Index, "cutoff", d.FaultCutoff, "with", types.FIL(value))
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/proofs"
-	"github.com/lodenet/lode/proofs/porep"
 	"github.com/lodenet/lode/proofs/post"
 )
 
@@ -60,8 +59,8 @@ func (p *Proving) checkAll(ctx context.Context, batch []target, infos map[uint64
 	return skip, nil
 }
 
-// check proves each sector for a challenge of our own, which shows whether it can be read and
-// is what the chain has. The sectors' owner is told.
+// check proves each sector for a challenge of our own, which reads it at many places and shows
+// whether it is what the chain has. The sectors' owner is told.
 func (p *Proving) check(ctx context.Context, list []proof.SectorInfo) (map[abi.SectorNumber]error, error) {
 	own := make([]byte, 32)
 	if _, err := rand.Read(own); err != nil {
@@ -100,41 +99,24 @@ func (p *Proving) checkOne(ctx context.Context, si proof.SectorInfo, own abi.PoS
 	if err != nil {
 		return err
 	}
-	size, err := si.SealProof.SectorSize()
-	if err != nil {
-		return err
-	}
-	files := p.deps.Sectors.Files(si.SectorNumber)
-	f, err := files.Open(porep.Sealed)
-	if err != nil {
-		return fmt.Errorf("replica: %w", err)
-	}
-	have, err := f.Size()
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("replica: %w", err)
-	}
-	if uint64(have) != uint64(size) {
-		return fmt.Errorf("replica has %d bytes, not %d", have, size)
-	}
-	sp, err := post.ProveSector(ctx, t, si, 0, own, files)
-	if err != nil {
-		return err
-	}
-	return post.VerifyWindow(proof.WindowPoStVerifyInfo{
-		Randomness: own, ChallengedSectors: []proof.SectorInfo{si}, Prover: p.id,
-	}, []*post.SectorProof{sp})
+	_, err = post.ProveSector(ctx, t, si, 0, own, p.deps.Sectors.Files(si.SectorNumber))
+	return err
 }
 
 // proveWindow proves a statement and checks the proof. bad are the sectors that failed, which
 // is why there is an error; with none of them the error is another.
-func (p *Proving) proveWindow(ctx context.Context, st statement, challenge []byte) (proofs []proof.PoStProof, bad map[uint64]error, err error) {
+func (p *Proving) proveWindow(ctx context.Context, st statement, challenge []byte) (out []proof.PoStProof, bad map[uint64]error, err error) {
 	set, err := post.Set(st.sectors)
 	if err != nil {
 		return nil, nil, err
 	}
-	witnesses, bad, err := p.witnesses(ctx, set, challenge)
+	of, bad, err := p.witnesses(ctx, set, challenge)
 	if err != nil {
 		return nil, bad, err
+	}
+	witnesses := make([]proofs.PoStWitness, len(st.sectors))
+	for i, si := range st.sectors {
+		witnesses[i] = of[si.SectorNumber]
 	}
 	s := proof.WindowPoStVerifyInfo{Randomness: challenge, ChallengedSectors: st.sectors, Prover: p.id}
 	if s.Proofs, err = p.deps.Prover.ProveWindowPoSt(ctx, s, witnesses); err != nil {
@@ -150,8 +132,9 @@ func (p *Proving) proveWindow(ctx context.Context, st statement, challenge []byt
 	return s.Proofs, nil, nil
 }
 
-func (p *Proving) witnesses(ctx context.Context, set []proof.SectorInfo, challenge []byte) ([]proofs.PoStWitness, map[uint64]error, error) {
-	out := make([]proofs.PoStWitness, len(set))
+// witnesses makes the vanilla proofs of a set; bad are the sectors that failed.
+func (p *Proving) witnesses(ctx context.Context, set []proof.SectorInfo, challenge []byte) (of map[abi.SectorNumber]proofs.PoStWitness, bad map[uint64]error, err error) {
+	made := make([]*post.SectorProof, len(set))
 	errs := make([]error, len(set))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.opt.Readers)
@@ -161,22 +144,19 @@ func (p *Proving) witnesses(ctx context.Context, set []proof.SectorInfo, challen
 			if err != nil {
 				return err
 			}
-			sp, err := post.ProveSector(gctx, t, si, i, challenge, p.deps.Sectors.Files(si.SectorNumber))
-			if gctx.Err() != nil {
-				return gctx.Err()
-			}
-			out[i], errs[i] = sp, err
-			return nil
+			made[i], errs[i] = post.ProveSector(gctx, t, si, i, challenge, p.deps.Sectors.Files(si.SectorNumber))
+			return gctx.Err()
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
-	bad := map[uint64]error{}
-	for i, err := range errs {
-		if err != nil {
-			bad[uint64(set[i].SectorNumber)] = err
+	of, bad = map[abi.SectorNumber]proofs.PoStWitness{}, map[uint64]error{}
+	for i, si := range set {
+		of[si.SectorNumber] = made[i]
+		if errs[i] != nil {
+			bad[uint64(si.SectorNumber)] = errs[i]
 		}
 	}
-	return out, bad, errors.Join(errs...)
+	return of, bad, errors.Join(errs...)
 }

@@ -40,8 +40,8 @@ func (p *Proving) mark(d *dline.Info, s Status, err error) {
 	}
 }
 
-// window proves one occurrence of a deadline and returns when it has closed or nothing is
-// left to prove. It can be started again after a crash: what is on chain is not proven again,
+// window proves one occurrence of a deadline and watches it until it closes: a reorg may take
+// a proof back. It can be started again after a crash: what is on chain is not proven again,
 // and what was sent is found under its key.
 func (p *Proving) window(ctx context.Context, d *dline.Info) {
 	w := &attempt{p: p, d: d, tries: map[uint64]int{}, open: map[uint64]bool{}}
@@ -53,11 +53,13 @@ func (p *Proving) window(ctx context.Context, d *dline.Info) {
 			break
 		}
 		left, err := w.left(ctx, head)
-		if err == nil && len(left) == 0 {
-			break
-		}
-		if err == nil {
+		switch {
+		case err == nil && len(left) > 0:
 			err = w.prove(ctx, head, left)
+		case err == nil && len(w.open) > 0:
+			p.mark(d, Proven, nil)
+		case err == nil:
+			p.mark(d, Idle, nil)
 		}
 		if ctx.Err() != nil {
 			return
@@ -65,6 +67,8 @@ func (p *Proving) window(ctx context.Context, d *dline.Info) {
 		if err != nil {
 			p.mark(d, Failed, err)
 			p.log.Warn("window PoSt not on chain yet, it is tried again until the deadline closes", "deadline", d.Index, "closes", d.Close, "err", err)
+		}
+		if err != nil || len(left) == 0 {
 			if _, err := p.deps.Chain.HeadChanged(ctx, head.Key()); err != nil {
 				return
 			}

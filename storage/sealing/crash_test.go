@@ -18,7 +18,9 @@ func TestCrashEverywhere(t *testing.T) {
 		data := testData(1, 1000)
 		p := r.deal(data, 100_000)
 		m := &mortal{r: r, seen: map[string]bool{}, pending: make(chan struct{})}
-		r.fault = func(op, path string) error { return m.at(op + " " + filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path)) }
+		r.fault = func(op, path string) error {
+			return m.at(op + " " + filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path))
+		}
 		r.dies = func(point string) error {
 			m.mu.Lock()
 			point += " " + m.stage

@@ -37,6 +37,24 @@ func Worker(ctx context.Context, v *view.View, maddr address.Address) (address.A
 	return v.KeyAddress(ctx, info.Worker)
 }
 
+// Debt is what a miner's balance lacks to pay its fees. The chain takes no pre-commit and no
+// recovery before they are paid, so these bring it along.
+func Debt(ctx context.Context, v *view.View, maddr address.Address) (abi.TokenAmount, error) {
+	st, _, err := v.Miner(ctx, maddr)
+	if err != nil {
+		return big.Zero(), err
+	}
+	act, err := v.Actor(ctx, maddr)
+	if err != nil {
+		return big.Zero(), err
+	}
+	unlocked, err := st.GetUnlockedBalance(act.Balance)
+	if err != nil {
+		return big.Zero(), fmt.Errorf("balance of %s: %w", maddr, err)
+	}
+	return big.Max(big.Zero(), big.Sub(st.FeeDebt, unlocked)), nil
+}
+
 func allocatedNumbers(ctx context.Context, v *view.View, maddr address.Address) (bitfield.BitField, error) {
 	st, store, err := v.Miner(ctx, maddr)
 	if err != nil {
@@ -164,7 +182,12 @@ func (s *Sealing) sendPreCommit(ctx context.Context, sec sector.Sector) (sector.
 		return nil, err
 	}
 	deposit := miner.PreCommitDepositForPower(rew.ThisEpochRewardSmoothed, pow.ThisEpochQAPowerSmoothed, qa)
-	id, err := s.send(ctx, v, "precommit", sec, sec.PreCommit.Try, builtin.MethodsMiner.PreCommitSector, withMargin(deposit),
+	debt, err := Debt(ctx, v, s.deps.Miner)
+	if err != nil {
+		return nil, err
+	}
+	value := big.Add(withMargin(deposit), debt)
+	id, err := s.send(ctx, v, "precommit", sec, sec.PreCommit.Try, builtin.MethodsMiner.PreCommitSector, value,
 		&miner.PreCommitSectorParams{
 			SealProof: sec.SealProof, SectorNumber: sec.Number, SealedCID: sec.CommR,
 			SealRandEpoch: sec.TicketEpoch, DealIDs: sec.Deals(), Expiration: expiration,

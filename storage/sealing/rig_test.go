@@ -18,6 +18,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/proofs/insecure"
 	"github.com/lodenet/lode/storage/sector"
 	"github.com/lodenet/lode/test/actorchain"
 )
@@ -46,7 +47,7 @@ type rig struct {
 func inTime(t *testing.T, f func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, chain: actorchain.New(t, actorchain.Network(), standin{}), dir: t.TempDir(), opt: Devnet(), log: slog.New(slog.DiscardHandler)}
+		r := &rig{t: t, chain: actorchain.New(t, actorchain.Network(), insecure.New()), dir: t.TempDir(), opt: Devnet(), log: slog.New(slog.DiscardHandler)}
 		if testing.Verbose() {
 			r.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 		}
@@ -81,7 +82,7 @@ func (r *rig) open() {
 	r.db = openDB(r.t, r.dbPath())
 	s, err := New(Deps{
 		DB: r.db, Dir: filepath.Join(r.dir, "sectors"), Miner: r.chain.Miner, Network: r.chain.Net,
-		Chain: r.chain, Messages: r.chain, Prover: standin{}, Verifier: standin{}, Clock: clock.System{}, Log: r.log,
+		Chain: r.chain, Messages: r.chain, Prover: insecure.New(), Verifier: insecure.New(), Clock: clock.System{}, Log: r.log,
 	}, r.opt)
 	if err != nil {
 		r.t.Fatal(err)

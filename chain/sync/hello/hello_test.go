@@ -276,4 +276,3 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
-

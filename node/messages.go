@@ -3,6 +3,9 @@ package node
 import (
 	"context"
 	"database/sql"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/chain/index"
 	"github.com/lodenet/lode/chain/mpool"
@@ -37,4 +40,20 @@ func (n *Node) publishMessage(ctx context.Context, m *types.SignedMessage) error
 		return err
 	}
 	return n.gossip.PublishMessage(ctx, raw)
+}
+
+// send sends one message of a user's and returns its CID, which a raised fee may change.
+func (n *Node) send(ctx context.Context, in outbox.Intent) (cid.Cid, error) {
+	id, err := n.outbox.Send(ctx, in)
+	if err != nil {
+		return cid.Undef, err
+	}
+	st, err := n.outbox.Status(ctx, id)
+	if err != nil {
+		return cid.Undef, err
+	}
+	if len(st.Signed) == 0 {
+		return cid.Undef, fmt.Errorf("message is recorded and not signed yet: %s", st.Problem)
+	}
+	return st.Signed[len(st.Signed)-1].Cid(), nil
 }

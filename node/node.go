@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/lodenet/lode/api/auth"
 	"github.com/lodenet/lode/chain/beacon"
 	"github.com/lodenet/lode/chain/consensus"
 	"github.com/lodenet/lode/chain/index"
@@ -106,7 +107,8 @@ type Node struct {
 	provider *provider // nil on a node without a miner
 	gateway  *gateway
 
-	rpc *rpcServer
+	tokens *auth.Tokens
+	rpc    *rpcServer
 }
 
 // ErrProofs: the network asks for a proof system that this program does not have.

@@ -216,7 +216,7 @@ func (c *Client) propose(ctx context.Context, d *Deal) (Event, error) {
 	if !d.Offered {
 		return Offered{}, nil
 	}
-	st, err := c.status(ctx, d)
+	st, err := c.Ask(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +278,8 @@ func (c *Client) address(d *Deal) (multiaddr.Multiaddr, error) {
 	return addrs[0], nil
 }
 
-func (c *Client) status(ctx context.Context, d *Deal) (*deal.StatusResponse, error) {
+// Ask asks the provider how far a deal is.
+func (c *Client) Ask(ctx context.Context, d *Deal) (*deal.StatusResponse, error) {
 	key, err := c.Chain.KeyAddress(ctx, d.Client)
 	if err != nil {
 		return nil, err
@@ -299,7 +300,7 @@ func (c *Client) follow(ctx context.Context, d *Deal) (Event, error) {
 		}
 	}
 	c.Host.Peerstore().AddAddrs(d.Peer.ID, d.Peer.Addrs, peerstore.TempAddrTTL)
-	st, err := c.status(ctx, d)
+	st, err := c.Ask(ctx, d)
 	if err != nil {
 		return nil, err
 	}

@@ -54,12 +54,3 @@ func (c *Check) Verify(want cid.Cid, size abi.PaddedPieceSize) error {
 	}
 	return nil
 }
-
-// Verify reads a payload to its end and compares it with a piece.
-func Verify(r io.Reader, want cid.Cid, size abi.PaddedPieceSize) error {
-	c := NewCheck(r)
-	if _, err := io.CopyBuffer(io.Discard, c, make([]byte, 1<<20)); err != nil {
-		return err
-	}
-	return c.Verify(want, size)
-}

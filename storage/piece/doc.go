@@ -1,8 +1,7 @@
-// Package piece handles the bytes of pieces before they are sealed: readers that pad a
-// payload with zeros to its piece's size, a check of the piece commitment while bytes pass,
-// and a folder of staged files that are written in parts, survive a crash, and can be
-// resumed.
+// Package piece handles the bytes of a piece on their way to a sector: a reader that pads a
+// payload with zeros to its piece's size, and a check of the piece commitment while bytes
+// pass.
 //
-// It knows no deal and no sector; the market stages and storage/sealing reads. Nothing runs
-// here but the caller's own goroutines. Read padded.go, then staging.go.
+// It knows no deal, no sector and no file; storage/sealing reads through it. Downloads and
+// their resuming are market/transfer's. Read padded.go, then check.go.
 package piece

@@ -79,6 +79,8 @@ func TestDeadlinesForPeople(t *testing.T) {
 // back it is declared recovered and its power returns.
 func TestFaultAndRecovery(t *testing.T) {
 	inTime(t, 2, func(t *testing.T, r *rig) {
+		stop := r.seal() // the sectors' records follow the chain
+		defer stop()
 		d := r.open(0)
 		other := r.open(1)
 		r.to(d.Open - 60) // too late to declare it
@@ -105,6 +107,10 @@ func TestFaultAndRecovery(t *testing.T) {
 			t.Errorf("%d recoveries declared", n)
 		}
 		r.to(next + 22)
+		info, err = r.s.Sector(t.Context(), 0)
+		if err != nil || info.State != sector.Proving || info.Expiration == 0 {
+			t.Errorf("sector is %s until %d, %v", info.State, info.Expiration, err)
+		}
 		if got := r.power(); got != 2*kib2 {
 			t.Errorf("power after recovery is %d, want %d", got, 2*kib2)
 		}

@@ -99,6 +99,18 @@ func (r *rig) start(log *slog.Logger) {
 	r.stop = func() { cancel(); wg.Wait() }
 }
 
+// seal runs the Sealing, too.
+func (r *rig) seal() (stop func()) {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := r.s.Run(ctx); err != nil {
+			r.t.Error(err)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
 // tick adds epochs, each when everything waits for it.
 func (r *rig) tick(n int) {
 	for range n {

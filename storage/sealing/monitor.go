@@ -72,12 +72,37 @@ func (s *Sealing) compare(ctx context.Context, head *types.TipSet) error {
 	if err != nil {
 		return err
 	}
+	infos, err := s.infos(ctx, v, live)
+	if err != nil {
+		return err
+	}
 	for _, sec := range live {
+		if si := infos[sec.Number]; si != nil && (si.Activation != sec.Activation || si.Expiration != sec.Expiration) {
+			err := s.event(ctx, sec.Number, sector.Refreshed{Activation: si.Activation, Expiration: si.Expiration})
+			if err != nil && !errors.Is(err, sector.ErrUnexpected) {
+				return err
+			}
+		}
 		if err := s.settle(ctx, sec, on, head.Height()); err != nil && !errors.Is(err, sector.ErrUnexpected) {
 			return err
 		}
 	}
 	return nil
+}
+
+// infos are the chain's records of sectors that it has.
+func (s *Sealing) infos(ctx context.Context, v *view.View, live []sector.Sector) (map[abi.SectorNumber]*miner.SectorOnChainInfo, error) {
+	out := make(map[abi.SectorNumber]*miner.SectorOnChainInfo, len(live))
+	for _, sec := range live {
+		si, found, err := v.Sector(ctx, s.deps.Miner, sec.Number)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			out[sec.Number] = si
+		}
+	}
+	return out, nil
 }
 
 type standing struct{ faulty, ended bool }

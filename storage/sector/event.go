@@ -83,6 +83,9 @@ type (
 	Faulted struct{ Err string }
 	// Recovered tells that the chain counts the sector as good.
 	Recovered struct{}
+	// Refreshed gives what the chain says of a live sector; it may have moved in a reorg or
+	// been extended.
+	Refreshed struct{ Activation, Expiration abi.ChainEpoch }
 	// Ended tells that the chain terminated the sector or that it expired.
 	Ended struct {
 		At  abi.ChainEpoch
@@ -116,6 +119,7 @@ func (Deleted) event()      {}
 func (Failed) event()       {}
 func (Faulted) event()      {}
 func (Recovered) event()    {}
+func (Refreshed) event()    {}
 func (Ended) event()        {}
 func (Imported) event()     {}
 

@@ -20,7 +20,7 @@ func eventOf(s Sector, kind, arg byte) Event {
 		Packed{Pieces: append(s.Pieces[:len(s.Pieces):len(s.Pieces)], Fillers(s.Used(), s.Size())...)},
 		Ticketed{[]byte{arg}, abi.ChainEpoch(arg)}, Labelled{}, Replicated{}, Sent{ID: string(rune('a' + arg%26))},
 		PreCommitted{abi.ChainEpoch(arg), 9}, Seeded{[]byte{arg}, 1, 1}, Proved{[]byte{arg}}, Activated{1, 2}, Finalized{},
-		Renumbered{s.Pieces}, Final{}, Deleted{}, Failed{reasons[int(arg)%len(reasons)], "x"}, Faulted{"x"}, Recovered{}, Ended{At: 1},
+		Renumbered{s.Pieces}, Final{}, Deleted{}, Failed{reasons[int(arg)%len(reasons)], "x"}, Faulted{"x"}, Recovered{}, Refreshed{1, 2}, Ended{At: 1},
 	}
 	return events[int(kind)%len(events)]
 }

@@ -66,6 +66,8 @@ func detail(ev Event) string {
 		return fmt.Sprintf("seed of epoch %d", ev.Epoch)
 	case Activated:
 		return fmt.Sprintf("active since %d, expires %d", ev.Activation, ev.Expiration)
+	case Refreshed:
+		return fmt.Sprintf("active since %d, expires %d", ev.Activation, ev.Expiration)
 	case Failed:
 		return fmt.Sprintf("%s: %s", ev.Reason, ev.Err)
 	case Faulted:

@@ -97,6 +97,11 @@ func (r Rules) step(s Sector, ev Event) (Sector, []Action, error) {
 			s.State, s.LastError = Proving, ""
 			return s, nil, nil
 		}
+	case Refreshed:
+		if s.State == Proving || s.State == Faulty {
+			s.Activation, s.Expiration = ev.Activation, ev.Expiration
+			return s, nil, nil
+		}
 	case Ended:
 		if s.State.OnChain() {
 			s.EndedAt, s.LastError = ev.At, ev.Why

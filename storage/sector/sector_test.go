@@ -90,6 +90,7 @@ func edges() []edge {
 		{"faulted", in(Proving), Faulted{"gone"}, Faulty, nil, func(s Sector) bool { return s.LastError == "gone" }},
 		{"faulted again", in(Faulty), Faulted{"gone"}, Faulty, nil, nil},
 		{"recovered", in(Faulty), Recovered{}, Proving, nil, func(s Sector) bool { return s.LastError == "" }},
+		{"refreshed", in(Faulty), Refreshed{3, 4}, Faulty, nil, func(s Sector) bool { return s.Activation == 3 && s.Expiration == 4 }},
 		{"terminate", in(Proving), Terminate{}, Terminating, run(StageSendTerminate), nil},
 		{"terminate a faulty one", in(Faulty), Terminate{}, Terminating, run(StageSendTerminate), nil},
 		{"terminate sent", in(Terminating), Sent{ID: "9"}, TerminateWait, run(StageAwaitTerminate), func(s Sector) bool { return s.Terminate.ID == "9" }},

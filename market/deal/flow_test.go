@@ -561,7 +561,7 @@ func TestStatusNeedsTheClientsKey(t *testing.T) {
 		t.Errorf("an unknown deal: %+v", res)
 	}
 	res := ask(ds[0].UUID, x.wallet)
-	if s := res.DealStatus; s == nil || s.Status != string(deal.Indexed) || s.SealingStatus != "PreCommit1" || s.ChainDealID == 0 || s.PublishCid == nil || res.NBytesReceived != res.TransferSize {
+	if s := res.DealStatus; s == nil || s.Status != string(deal.Indexed) || s.SealingStatus != "PreCommit1" || s.PublishCid == nil || res.NBytesReceived != res.TransferSize {
 		t.Errorf("its client is told %+v", res)
 	}
 	x.w.set(func() { x.w.sealed = true })

@@ -34,6 +34,9 @@ var (
 // NewBlocks joins the stores. Index and read are nil on a node that seals nothing; local is
 // nil where nothing is imported.
 func NewBlocks(index *Index, read Reader, local types.Blocks) *Blocks {
+	if read == nil {
+		index = nil // what cannot be read is not offered
+	}
 	return &Blocks{index, read, local}
 }
 
@@ -80,9 +83,12 @@ func (b *Blocks) readBlock(ctx context.Context, c cid.Cid, w Where) (blocks.Bloc
 	}
 	data := make([]byte, w.Length)
 	if len(data) > 0 {
-		r := openWindow(ctx, b.read, w.Location, w.Start, w.Start+w.Length)
-		_, err := io.ReadFull(r, data)
-		if err = errors.Join(err, r.Close()); err != nil {
+		r, err := openWindow(ctx, b.read, w.Location, w.Start, w.Start+w.Length)
+		if err == nil {
+			_, err = io.ReadFull(r, data)
+			err = errors.Join(err, r.Close())
+		}
+		if err != nil {
 			return nil, fmt.Errorf("block %s in sector %d: %w", c, w.Sector, err)
 		}
 	}

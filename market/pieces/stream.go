@@ -49,7 +49,11 @@ func (s *Stream) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if s.cur == nil {
-		s.cur = openWindow(s.ctx, s.read, s.l, uint64(s.pos), uint64(s.Size()))
+		r, err := openWindow(s.ctx, s.read, s.l, uint64(s.pos), uint64(s.Size()))
+		if err != nil {
+			return 0, fmt.Errorf("piece %s in sector %d: %w", s.l.CID, s.l.Sector, err)
+		}
+		s.cur = r
 	}
 	n, err := s.cur.Read(p)
 	s.pos += int64(n)

@@ -56,6 +56,9 @@ func New(cfg Config, h host.Host, blocks types.Blocks, index *pieces.Index, read
 	if cfg.Requests == 0 {
 		cfg.Requests = 64
 	}
+	if read == nil {
+		index = nil
+	}
 	cfg.Base = strings.TrimSuffix(cfg.Base, "/")
 	s := &Server{cfg: cfg, host: h, blocks: blocks, index: index, read: read, log: log}
 	mux := http.NewServeMux()

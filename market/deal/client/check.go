@@ -68,7 +68,6 @@ type Quote struct {
 	Available      abi.TokenAmount // in the market's escrow, beside what other deals will lock
 	Shortfall      abi.TokenAmount // that will be added from the wallet
 	Wallet         abi.TokenAmount // balance
-	PeerDescribed  string
 	EpochsPerMonth int
 
 	// Problems is all that stands in the way; empty when the deals can be made.

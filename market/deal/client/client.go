@@ -150,7 +150,7 @@ func (c *Client) Providers(ctx context.Context, root cid.Cid) ([]peer.AddrInfo, 
 	var out []peer.AddrInfo
 	seen := make(map[peer.ID]bool)
 	for _, d := range ds {
-		if d.DealID != 0 && !seen[d.Peer.ID] {
+		if d.Found && !seen[d.Peer.ID] {
 			seen[d.Peer.ID] = true
 			out = append(out, d.Peer)
 		}
@@ -205,7 +205,7 @@ func (c *Client) step(ctx context.Context, id uuid.UUID, e Event, change func(*D
 	var lines []string
 	if d.State != before.State {
 		line := string(d.State)
-		if d.DealID != before.DealID {
+		if d.Found && !before.Found {
 			line += fmt.Sprintf(" as deal %d", d.DealID)
 		}
 		lines = append(lines, line)

@@ -61,6 +61,7 @@ type Life struct {
 	Start, End abi.ChainEpoch
 	Offered    bool // the proposal may have reached the provider
 	Sent       uint64
+	Found      bool       // on chain, as DealID; a chain's first deal is number 0
 	DealID     abi.DealID
 	Message    cid.Cid
 	Checkpoint deal.Checkpoint // the provider's word
@@ -205,7 +206,7 @@ func (e Told) apply(l *Life) {
 	case deal.Transferred, deal.Published:
 		l.forward(Publishing)
 	case deal.AddedPiece, deal.Indexed, deal.Complete:
-		if l.DealID != 0 {
+		if l.Found {
 			l.forward(Sealing)
 		}
 	}
@@ -216,10 +217,10 @@ func (e Told) apply(l *Life) {
 }
 
 func (e OnChain) apply(l *Life) {
-	if l.State.order() < Proposing.order() || (l.DealID != 0 && l.DealID != e.ID) {
+	if l.State.order() < Proposing.order() || (l.Found && l.DealID != e.ID) {
 		return
 	}
-	l.DealID = e.ID
+	l.Found, l.DealID = true, e.ID
 	if e.Message.Defined() {
 		l.Message = e.Message
 	}
@@ -231,7 +232,7 @@ func (e OnChain) apply(l *Life) {
 
 func (e Gone) apply(l *Life) {
 	switch {
-	case l.DealID == 0:
+	case !l.Found:
 	case e.Height >= l.End && l.State == Active:
 		l.end(Expired, "")
 	case l.State == Active:
@@ -242,7 +243,7 @@ func (e Gone) apply(l *Life) {
 }
 
 func (e SlashedAt) apply(l *Life) {
-	if l.DealID != 0 {
+	if l.Found {
 		l.end(Slashed, fmt.Sprintf("the provider's sector was terminated at epoch %d", e.Epoch))
 	}
 }

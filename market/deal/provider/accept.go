@@ -85,7 +85,7 @@ func (p *Provider) known(ctx context.Context, id uuid.UUID, signed cid.Cid) (boo
 		return true, err
 	}
 	for _, d := range same {
-		if d.State != deal.Complete || d.Error == "" || d.DealID != 0 || d.Batch != "" {
+		if d.State != deal.Complete || d.Error == "" || d.Batch != "" {
 			return true, deal.Rejection{Rule: "duplicate", Offered: "the same signed proposal as deal " + d.UUID.String(), Required: "a proposal not made before"}
 		}
 	}
@@ -155,7 +155,7 @@ func (p *Provider) afford(ctx context.Context, m *deal.Params) error {
 		if d.State != deal.Indexed {
 			room += d.Transfer.Size
 		}
-		if d.DealID == 0 {
+		if !d.OnChain() {
 			tagged = append(tagged, d)
 		}
 	}

@@ -36,7 +36,7 @@ type Life struct {
 	Batches int    // publish messages so far
 
 	Received uint64 // bytes
-	DealID   abi.DealID
+	DealID   abi.DealID // meaningful when OnChain; a chain's first deal is number 0
 	Message  cid.Cid // the publish message as on chain
 	Place    Placement
 	Sector   string // sealing's state of the sector
@@ -45,6 +45,9 @@ type Life struct {
 	Offline  bool
 	Imported bool // offline data has been given
 }
+
+// OnChain tells whether the deal was found on chain, and so its id is known.
+func (l Life) OnChain() bool { return l.Message.Defined() }
 
 // Event is something that happened to a deal.
 type Event interface{ apply(l *Life) }

@@ -107,8 +107,9 @@ type Node struct {
 	provider *provider // nil on a node without a miner
 	gateway  *gateway
 
-	tokens *auth.Tokens
-	rpc    *rpcServer
+	tokens   *auth.Tokens
+	rpc      *rpcServer
+	shutdown *asked
 }
 
 // ErrProofs: the network asks for a proof system that this program does not have.
@@ -120,6 +121,7 @@ func New(ctx context.Context, opt Options) (_ *Node, err error) {
 	n := &Node{
 		opt: opt, log: opt.Log, clk: opt.Clock,
 		network: opt.Repo.Network(), config: opt.Repo.Config(),
+		shutdown: newAsked(),
 	}
 	if n.clk == nil {
 		n.clk = clock.System{}

@@ -25,6 +25,7 @@ type Config struct {
 // APIConfig is about the RPC server.
 type APIConfig struct {
 	// ListenAddress is a multiaddr; port 0 takes a free port, which the file api then names.
+	// Empty serves nothing.
 	ListenAddress string
 	// AllowedOrigins may call from a browser; "*" is everyone.
 	AllowedOrigins []string

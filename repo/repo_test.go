@@ -105,8 +105,8 @@ func TestInitIsAllOrNothing(t *testing.T) {
 		"another network's": {net: other, car: bytes.NewReader(car), is: repo.ErrGenesis, text: "pair of files"},
 		"another time":      {net: late, car: bytes.NewReader(car), is: repo.ErrGenesis},
 		"no genesis":        {net: types.Devnet(), car: bytes.NewReader(car), text: "names no genesis"},
-		"bad network":       {net: types.Network{}, car: bytes.NewReader(car), text: "no name"},
-		"bad settings":      {net: net, car: bytes.NewReader(car), opt: repo.Options{Config: &repo.Config{}}, text: "API.ListenAddress"},
+		"bad network":       {net: types.Network{}, car: bytes.NewReader(car), text: "network: name"},
+		"bad settings":      {net: net, car: bytes.NewReader(car), opt: repo.Options{Config: &repo.Config{}}, text: "API.MaxRequestBytes"},
 		"fill fails":        {net: net, car: bytes.NewReader(car), opt: repo.Options{Fill: func(context.Context, string) error { return boom }}, is: boom},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -138,7 +138,7 @@ func sameKey(a, b []string) bool {
 
 // Check tells whether the settings can work.
 func (c Config) Check() error {
-	if _, err := ma.NewMultiaddr(c.API.ListenAddress); err != nil {
+	if _, err := ma.NewMultiaddr(c.API.ListenAddress); c.API.ListenAddress != "" && err != nil {
 		return badKey("API.ListenAddress", "%q is not a multiaddr such as /ip4/127.0.0.1/tcp/1234/http: %w", c.API.ListenAddress, err)
 	}
 	if c.API.MaxRequestBytes < 1<<10 {

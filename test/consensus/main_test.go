@@ -77,6 +77,12 @@ func withoutClaim(t testing.TB, c *livechain.Chain, root cid.Cid, who address.Ad
 	})
 }
 
+func withoutPower(t testing.TB, c *livechain.Chain, root cid.Cid) cid.Cid {
+	return doctor(t, c, root, builtin.StoragePowerActorAddr, &power.State{}, func(_ adt.Store, st *power.State) {
+		st.TotalQualityAdjPower = abi.NewStoragePower(0)
+	})
+}
+
 func withFeeDebt(t testing.TB, c *livechain.Chain, root cid.Cid, who address.Address) cid.Cid {
 	return doctor(t, c, root, who, &miner.State{}, func(_ adt.Store, st *miner.State) { st.FeeDebt = abi.NewTokenAmount(1) })
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/filecoin-project/go-address"
@@ -52,6 +53,8 @@ type Engine struct {
 	baseFees *lru.Cache[types.TipSetKey, abi.TokenAmount] // by the parent
 	valid    *lru.Cache[cid.Cid, struct{}]                // blocks that broke no rule
 	seen     *lru.Cache[cid.Cid, struct{}]                // blocks that gossip accepted
+
+	executed atomic.Uint64 // tipsets
 
 	mu        sync.Mutex
 	executing map[types.TipSetKey]*execution // guarded by mu
@@ -162,11 +165,15 @@ func (e *Engine) execute(ctx context.Context, ts *types.TipSet) (root, receipts 
 	if err := e.chain.SetStateOf(ctx, ts.Key(), root, receipts); err != nil {
 		return cid.Undef, cid.Undef, err
 	}
+	e.executed.Add(1)
 	if took := e.clk.Now().Sub(start); took > time.Second {
 		e.log.Debug("executed a tipset", "height", ts.Height(), "took", took)
 	}
 	return root, receipts, nil
 }
+
+// Executed is how many tipsets were executed for State so far.
+func (e *Engine) Executed() uint64 { return e.executed.Load() }
 
 // Replay executes a tipset again and calls each, if not nil, for each message in the order of
 // the receipts. It does not note the result.

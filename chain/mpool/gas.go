@@ -25,6 +25,10 @@ const (
 	DefaultPremiumBlocks = 10
 	DefaultQueue         = 20
 
+	// ReplaceByFeeRatio is how much more premium than a pending message its replacement must
+	// pay; see ReplacementPremium.
+	ReplaceByFeeRatio = replaceRatio / 100.0
+
 	minPremium = 100_000
 )
 

@@ -52,6 +52,7 @@ func (n *Node) buildNetwork(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bootstrap peers: %w", err)
 	}
+	n.bootstrap = len(bootstrap)
 	n.dispatcher = dispatch.New()
 	n.blocks = dispatch.NewTopic[*types.BlockMsg]("blocks")
 	n.messages = dispatch.NewTopic[*types.SignedMessage]("messages")

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/lodenet/lode/api/auth"
 	"github.com/lodenet/lode/chain/beacon"
@@ -110,6 +113,11 @@ type Node struct {
 	tokens   *auth.Tokens
 	rpc      *rpcServer
 	shutdown *asked
+
+	session   uuid.UUID     // made anew at each start
+	born      time.Time     // of session
+	bootstrap int           // how many peers the settings name to start from
+	subs      subscriptions // of the api
 }
 
 // ErrProofs: the network asks for a proof system that this program does not have.
@@ -130,6 +138,10 @@ func New(ctx context.Context, opt Options) (_ *Node, err error) {
 		n.opt.Name = "node"
 	}
 	n.epochs = clock.Epochs{Genesis: n.network.GenesisTime, Seconds: n.network.EpochSeconds}
+	if n.session, err = uuid.NewRandom(); err != nil {
+		return nil, errors.Join(err, opt.Repo.Close())
+	}
+	n.born = n.clk.Now()
 	n.group = lifecycle.NewGroup(n.opt.Name, n.log)
 	n.group.Own("repo", closing(opt.Repo.Close))
 	defer func() {

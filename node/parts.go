@@ -41,6 +41,7 @@ func (n *Node) addParts() {
 		}
 		g.AddService("provider", start, n.provider.role.Close, lifecycle.Deadline(30*time.Second))
 	}
+	g.AddService("subscriptions", nil, n.subs.close)
 	g.AddService("rpc", n.rpc.start, n.rpc.stop)
 }
 

@@ -21,6 +21,7 @@ const (
 	firstRetry   = time.Second
 	lastRetry    = time.Minute
 	maxBook      = 1000 // peers remembered for dialling
+	listenGrace  = 2 * time.Second
 )
 
 // bookEntry is a peer that can be dialled.
@@ -36,9 +37,14 @@ type bookEntry struct {
 func (m *Manager) dialLoop(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	start := m.clk.Now()
 	for {
-		for _, info := range m.candidates() {
-			wg.Go(func() { m.tryDial(ctx, info) })
+		// A host about to listen dials from its listening port, the address that others can
+		// reach. One that never listens does not wait for long.
+		if len(m.host.Network().ListenAddresses()) > 0 || m.clk.Now().Sub(start) >= listenGrace {
+			for _, info := range m.candidates() {
+				wg.Go(func() { m.tryDial(ctx, info) })
+			}
 		}
 		if clock.Sleep(ctx, m.clk, m.opt.Period) != nil {
 			return

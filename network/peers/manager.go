@@ -275,16 +275,16 @@ func (m *Manager) banFor(a action) {
 
 // greet runs our half of the handshake with one peer.
 func (m *Manager) greet(ctx context.Context, p peer.ID) {
-	ctx, cancel := context.WithTimeout(ctx, m.opt.Hello)
+	greetCtx, cancel := context.WithTimeout(ctx, m.opt.Hello)
 	defer cancel()
-	latency, err := m.handshake.Greet(ctx, p)
-	if err != nil && ctx.Err() == context.Canceled {
+	latency, err := m.handshake.Greet(greetCtx, p)
+	if ctx.Err() != nil {
 		return // we are stopping; that is not the peer's fault
 	}
 	var fail *DropError
 	if err != nil && !errors.As(err, &fail) {
 		fail = &DropError{Reason: ReasonHello, Err: err}
-		if ctx.Err() != nil {
+		if greetCtx.Err() != nil {
 			fail.Reason = ReasonTimeout
 		}
 	}

@@ -181,9 +181,9 @@ func offset(t0, t3 time.Time, a Answer) time.Duration {
 func (s *Service) answer(ctx context.Context, st network.Stream) {
 	arrival := s.clk.Now()
 	p := st.Conn().RemotePeer()
-	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
+	streamCtx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
-	defer host.Bound(ctx, st)()
+	defer host.Bound(streamCtx, st)()
 	head, err := s.read(p, st)
 	if err == nil {
 		reply := Answer{TArrival: arrival.UnixNano(), TSent: s.clk.Now().UnixNano()}
@@ -191,7 +191,7 @@ func (s *Service) answer(ctx context.Context, st network.Stream) {
 	}
 	if err != nil {
 		_ = st.Reset()
-		if ctx.Err() == context.Canceled {
+		if ctx.Err() != nil {
 			return // we are stopping
 		}
 		var bad *peers.DropError

@@ -246,7 +246,8 @@ func (s *Sealing) later(ctx context.Context, err error) error {
 	return err
 }
 
-// NextRetry implements river.Worker: what failed to be stored is tried again soon.
+// NextRetry implements river.Worker: what failed to be stored is tried again soon. River
+// keeps its own times by the machine's clock, not by the network's.
 func (w *worker) NextRetry(*river.Job[stageJob]) time.Time {
 	return time.Now().Add(5 * time.Second)
 }

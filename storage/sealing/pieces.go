@@ -85,6 +85,9 @@ func (s *Sealing) AddPiece(ctx context.Context, p Piece, r io.Reader) (Placement
 	if err := s.event(ctx, sec.Number, sector.Stored{Deal: p.Deal.DealID}); err != nil {
 		return Placement{}, err
 	}
+	s.mu.Lock()
+	delete(s.reserved, p.Deal.DealID)
+	s.mu.Unlock()
 	s.log.Info("piece added", "sector", sec.Number, "deal", p.Deal.DealID, "offset", at.Offset, "size", at.Size)
 	return where, nil
 }
@@ -206,21 +209,9 @@ func (s *Sealing) giveUp(ctx context.Context) error {
 	now := s.deps.Clock.Now()
 	for _, sec := range open {
 		for _, p := range sec.Pieces {
-			if p.Stored {
+			if p.Stored || s.waited(p.Deal.ID, now) < reserveTimeout {
 				continue
 			}
-			s.mu.Lock()
-			since, ok := s.reserved[p.Deal.ID]
-			if !ok {
-				s.reserved[p.Deal.ID] = now
-			}
-			s.mu.Unlock()
-			if !ok || now.Sub(since) < reserveTimeout {
-				continue
-			}
-			s.mu.Lock()
-			delete(s.reserved, p.Deal.ID)
-			s.mu.Unlock()
 			err := s.event(ctx, sec.Number, sector.Dropped{Deal: p.Deal.ID, Err: "the bytes of the piece did not come"})
 			if err != nil && !errors.Is(err, sector.ErrUnexpected) {
 				return err
@@ -228,4 +219,19 @@ func (s *Sealing) giveUp(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// waited is how long a place has been seen without its bytes, since this process started.
+func (s *Sealing) waited(id abi.DealID, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, ok := s.reserved[id]
+	if !ok {
+		since = now
+		s.reserved[id] = now
+	}
+	if now.Sub(since) >= reserveTimeout {
+		delete(s.reserved, id)
+	}
+	return now.Sub(since)
 }

@@ -42,7 +42,7 @@ type Sealing struct {
 	store *sector.Store
 	queue *river.Client[*sql.Tx]
 
-	// point is nil but in tests, where it stands for the process dying.
+	// dies is nil but in tests, where its error stands for the process dying at a point.
 	dies func(point string) error
 
 	migrate chan struct{} // holds one token; who has it may migrate

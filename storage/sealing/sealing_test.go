@@ -482,3 +482,37 @@ func TestStopWhileAdding(t *testing.T) {
 		r.read(at, data)
 	})
 }
+
+// A place whose bytes never come, since the market gave the deal up or the process died, is
+// freed, and the sector goes on with the pieces it has.
+func TestPlaceIsGivenUp(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		a, b := testData(10, 200), testData(11, 200)
+		at := r.add(r.deal(a, 5000), a)
+		dying := errors.New("dying")
+		r.dies = func(point string) error {
+			if point == "added" {
+				return dying
+			}
+			return nil
+		}
+		r.stop()
+		r.close()
+		r.open()
+		if _, err := r.s.AddPiece(t.Context(), r.deal(b, 5000), bytes.NewReader(b)); !errors.Is(err, dying) {
+			t.Fatal(err)
+		}
+		r.dies = nil
+		r.close()
+		r.open()
+		r.run()
+		if got := r.get(at.Sector); got.State != sector.AddPiece || len(got.Pieces) != 2 {
+			t.Fatalf("%s with %d pieces", got.State, len(got.Pieces))
+		}
+		r.until(at.Sector, sector.Proving)
+		if got := len(r.get(at.Sector).Deals()); got != 1 {
+			t.Errorf("%d deals, want 1", got)
+		}
+		r.read(at, a)
+	})
+}

@@ -41,6 +41,7 @@ func (n *Node) buildNetwork(context.Context) error {
 		n.host, err = host.New(host.Options{
 			Key: key, Listen: listen, Version: n.opt.Version, Gater: bans,
 			Low: n.config.Libp2p.ConnMgrLow, High: n.config.Libp2p.ConnMgrHigh, Grace: n.config.Libp2p.ConnMgrGrace,
+			Extra: n.opt.Libp2p,
 		})
 		if err != nil {
 			return err

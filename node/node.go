@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/libp2p/go-libp2p"
+
 	"github.com/lodenet/lode/api/auth"
 	"github.com/lodenet/lode/chain/beacon"
 	"github.com/lodenet/lode/chain/consensus"
@@ -50,6 +52,8 @@ type Options struct {
 	// Host replaces the libp2p host that the settings describe, for simulations. The node
 	// closes it.
 	Host *host.Host
+	// Libp2p are further options of the host that the settings describe, applied last.
+	Libp2p []libp2p.Option
 	// Passphrase unlocks the wallet at once.
 	Passphrase []byte
 	// Version is the program's, for peers and users to see.

@@ -30,7 +30,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 		"[API]\nListenAddress = \"localhost:1\"":             `line 2: API.ListenAddress: "localhost:1" is not a multiaddr`,
 		"[API]\n# c\nAllowedOrigins = [\"x\"]":               "line 3: API.AllowedOrigins",
 		"API.MaxRequestBytes = 3":                            "line 1: API.MaxRequestBytes",
-		"[Api]\nlistenaddress = \"x\"":                        "line 2: API.ListenAddress",
+		"[Api]\nlistenaddress = \"x\"":                       "line 2: API.ListenAddress",
 		"[Libp2p]\nConnMgrLow = 200":                         "ConnMgrHigh: 180 is below ConnMgrLow",
 		"[Libp2p]\nConnMgrGrace = \"soon\"":                  "line 2",
 		"[Libp2p]\nConnMgrGrace = \"-1s\"":                   "line 2: Libp2p.ConnMgrGrace: -1s is negative",

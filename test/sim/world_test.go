@@ -1,0 +1,153 @@
+package sim_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/devnet"
+	"github.com/lodenet/lode/network/host"
+	"github.com/lodenet/lode/node"
+	"github.com/lodenet/lode/repo"
+)
+
+// lead is how long before epoch 0 the world begins.
+const lead = 10 * time.Second
+
+// bubbleStart is what the clock of every synctest bubble says first.
+var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// world is a network of nodes in virtual time.
+type world struct {
+	t     *testing.T
+	dir   string
+	birth *devnet.Birth
+	ids   []peer.ID
+	wires *wires
+	nodes []*node.Node // nil: down
+	dirs  []string     // repos, which move when a node is killed
+	log   *slog.Logger
+}
+
+// testNetwork has 2 KiB sectors and the devnet's epochs of 4 s.
+func testNetwork() types.Network {
+	n := types.Devnet()
+	n.Name = "sim"
+	n.Policy.SectorSize, n.Policy.MinPower = 2<<10, 2<<10
+	return n
+}
+
+// create makes the repos of a network, outside the bubble.
+func create(t *testing.T, nodes, miners, sectors int) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), log: logger(t)}
+	spec := devnet.Spec{Network: testNetwork(), Nodes: nodes, Miners: miners, PresealedSectors: sectors}
+	var err error
+	w.birth, err = devnet.Create(t.Context(), filepath.Join(w.dir, "birth"), spec, func() time.Time { return bubbleStart.Add(lead) }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range w.birth.Members {
+		key, err := host.Identity(m.Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := peer.IDFromPrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ids = append(w.ids, id)
+		w.dirs = append(w.dirs, filepath.Join(w.dir, m.Name))
+	}
+	w.nodes = make([]*node.Node, nodes)
+	if err := w.birth.InitRepos(t.Context(), w.dir); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func logger(t *testing.T) *slog.Logger {
+	t.Helper()
+	var level slog.Level
+	if s := os.Getenv("LODE_SIM_LOG"); s == "" {
+		return slog.New(slog.DiscardHandler)
+	} else if err := level.UnmarshalText([]byte(s)); err != nil {
+		t.Fatalf("LODE_SIM_LOG: %v", err)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// settings of node i, as a daemon would find them in its environment: no ports of the
+// machine, the simulated network only.
+func (w *world) settings(i int) []string {
+	var others []string
+	for j, id := range w.ids {
+		if j != i {
+			others = append(others, fmt.Sprintf("%s/p2p/%s", address(j), id))
+		}
+	}
+	return []string{
+		"LODE_API_LISTENADDRESS=", "LODE_RETRIEVAL_LISTENADDRESS=",
+		"LODE_LIBP2P_LISTENADDRESSES=" + address(i),
+		"LODE_LIBP2P_BOOTSTRAP=" + strings.Join(others, ","),
+	}
+}
+
+// start starts node i on its repo.
+func (w *world) start(i int) {
+	w.t.Helper()
+	name := fmt.Sprint("node-", i)
+	r, err := repo.Open(w.dirs[i], w.settings(i))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n, err := node.New(w.t.Context(), node.Options{
+		Repo: r, Log: w.log.With("node", name), Clock: clock.System{}, Libp2p: w.wires.options(), Name: name, Version: "sim",
+	})
+	if err != nil {
+		w.t.Fatalf("%s: %v", name, err)
+	}
+	if err := n.Start(w.t.Context()); err != nil {
+		w.t.Fatalf("%s: %v", name, err)
+	}
+	w.nodes[i] = n
+}
+
+// stop stops node i in good order.
+func (w *world) stop(i int) {
+	w.t.Helper()
+	if w.nodes[i] == nil {
+		return
+	}
+	if err := w.nodes[i].Stop(context.WithoutCancel(w.t.Context())); err != nil {
+		w.t.Errorf("stop node %d: %v", i, err)
+	}
+	w.nodes[i] = nil
+}
+
+// head of a node that is up.
+func (w *world) head(i int) *types.TipSet {
+	w.t.Helper()
+	ts, err := w.nodes[i].AwaitHeight(w.t.Context(), 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ts
+}
+
+func (w *world) epochs() clock.Epochs {
+	return clock.Epochs{Genesis: w.birth.Network.GenesisTime, Seconds: w.birth.Network.EpochSeconds}
+}
+
+// until sleeps until an epoch begins.
+func (w *world) until(h abi.ChainEpoch) { time.Sleep(time.Until(w.epochs().Start(h))) }

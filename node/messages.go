@@ -22,14 +22,14 @@ var (
 
 // buildMessages makes the pool of the network's messages and the outbox of our own.
 func (n *Node) buildMessages(ctx context.Context) (err error) {
-	for _, migrate := range []func(context.Context, *sql.DB) error{index.Migrate, mpool.Migrate} {
+	for _, migrate := range []func(context.Context, *sql.DB) error{mpool.Migrate, index.Migrate, outbox.Migrate} {
 		if err := migrate(ctx, n.db); err != nil {
 			return err
 		}
 	}
 	n.pool = mpool.New(n.db, n.store, n.engine, n.publishMessage, n.clk, n.log, mpool.Options{})
 	n.index = index.New(n.db, n.store, n.log)
-	n.outbox = outbox.New(n.db, n.pool, n.store, n.keys, n.clk, n.log)
+	n.outbox = outbox.New(n.db, n.pool, n.store, n.index, n.keys, n.log, outbox.Options{})
 	return nil
 }
 

@@ -2,6 +2,7 @@ package mpool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/filecoin-project/go-address"
@@ -21,8 +22,7 @@ func (p *Pool) Add(ctx context.Context, m *types.SignedMessage, local bool) erro
 	if local {
 		return p.push(ctx, m, admission{pending: maxPending})
 	}
-	_, err := p.add(ctx, m, false, admission{strict: true, gap: maxNonceGap, pending: maxPending})
-	return err
+	return p.add(ctx, m, admission{strict: true, gap: maxNonceGap, pending: maxPending})
 }
 
 // AddUntrusted is Add of a message that was pushed on this node by a stranger: fewer of them,
@@ -31,22 +31,33 @@ func (p *Pool) AddUntrusted(ctx context.Context, m *types.SignedMessage) error {
 	return p.push(ctx, m, admission{strict: true, pending: maxPendingUntrusted})
 }
 
-// push adds a message of our own, so that it survives a restart, and publishes it. When it
-// cannot be stored it does not stay in the pool either.
+// push adds a message of our own and publishes it. It is stored before anyone can see it: an
+// error means that it was not published and will not be.
 func (p *Pool) push(ctx context.Context, m *types.SignedMessage, adm admission) error {
-	pays, err := p.add(ctx, m, true, adm)
+	if err := p.checkNew(ctx, m); err != nil {
+		return err
+	}
+	var pays bool
+	err := p.atHead(ctx, m, true, func(head *types.TipSet, acc account, ok bool) (bool, error) {
+		pays = ok
+		return p.fits(head, m, acc, true, adm, false)
+	})
 	if err != nil {
 		return err
 	}
-	err = p.chain.PutMessages(ctx, m)
+	if err := p.chain.PutMessages(ctx, m); err != nil {
+		return err
+	}
+	// From here to the end it happens or it does not, whatever becomes of the caller.
+	stored := context.WithoutCancel(ctx)
+	err = p.remember(stored, m)
 	if err == nil {
-		err = p.remember(ctx, m)
+		err = p.atHead(stored, m, true, func(head *types.TipSet, acc account, _ bool) (bool, error) {
+			return p.fits(head, m, acc, true, adm, true)
+		})
 	}
 	if err != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.drop(m)
-		return err
+		return errors.Join(err, p.putBack(stored, m))
 	}
 	if !pays {
 		p.log.Info("message is kept until the base fee falls", "message", m.Cid(), "fee_cap", m.Message.GasFeeCap)
@@ -58,41 +69,73 @@ func (p *Pool) push(ctx context.Context, m *types.SignedMessage, adm admission) 
 	return nil
 }
 
-// add checks and keeps a message, and tells whether its fee cap is high enough to publish it.
-func (p *Pool) add(ctx context.Context, m *types.SignedMessage, local bool, adm admission) (pays bool, err error) {
+// putBack undoes remember.
+func (p *Pool) putBack(ctx context.Context, m *types.SignedMessage) error {
+	p.mu.Lock()
+	var old *types.SignedMessage
+	if s := p.senders[m.Message.From]; s != nil {
+		old = s.msgs[m.Message.Nonce]
+	}
+	p.mu.Unlock()
+	if old != nil {
+		return p.remember(ctx, old)
+	}
+	return p.forget(ctx, m)
+}
+
+// add checks and keeps a message of someone else.
+func (p *Pool) add(ctx context.Context, m *types.SignedMessage, adm admission) error {
+	if err := p.checkNew(ctx, m); err != nil {
+		return err
+	}
+	return p.atHead(ctx, m, false, func(head *types.TipSet, acc account, _ bool) (bool, error) {
+		return p.fits(head, m, acc, false, adm, true)
+	})
+}
+
+// checkNew applies the rules that do not depend on the head.
+func (p *Pool) checkNew(ctx context.Context, m *types.SignedMessage) error {
 	if err := p.load(ctx); err != nil {
-		return false, err
+		return err
 	}
 	if err := checkAlone(m); err != nil {
-		return false, err
+		return err
 	}
 	if _, ok := p.Message(m.Cid()); ok {
-		return false, ErrPresent
+		return ErrPresent
 	}
 	if err := sigs.Verify(&m.Signature, m.Message.From, m.Message.Cid().Bytes()); err != nil {
-		return false, fmt.Errorf("%w: %w", ErrSignature, err)
+		return fmt.Errorf("%w: %w", ErrSignature, err)
 	}
+	return nil
+}
+
+// atHead applies the rules about the state at the head, and then those of do about the pool,
+// again and again until the head has not changed in between. pays tells whether the fee cap is
+// high enough to publish the message.
+func (p *Pool) atHead(ctx context.Context, m *types.SignedMessage, local bool, do func(head *types.TipSet, acc account, pays bool) (done bool, err error)) error {
 	for {
 		head := p.head()
-		pays, err = p.checkAt(ctx, head, m, local)
+		pays, err := p.checkAt(ctx, head, m, local)
 		if err != nil {
-			return false, err
+			return err
 		}
 		acc, err := p.account(ctx, head, m.Message.From)
 		if err != nil {
-			return false, err
+			return err
 		}
-		if done, err := p.insert(head, m, acc, local, adm); done || err != nil {
-			return pays, err
+		if done, err := do(head, acc, pays); done || err != nil {
+			return err
 		}
 		if err := ctx.Err(); err != nil {
-			return false, err
+			return err
 		}
 	}
 }
 
-// insert keeps a message that was checked at head. It is not done when the head has changed.
-func (p *Pool) insert(head *types.TipSet, m *types.SignedMessage, acc account, local bool, adm admission) (done bool, err error) {
+// fits applies the rules about a message that was checked at head and the others that are
+// pending, and keeps it if asked to. It is not done when the head has changed.
+func (p *Pool) fits(head *types.TipSet, m *types.SignedMessage, acc account, local bool, adm admission, keep bool) (done bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.cur.Equals(head) {
@@ -113,10 +156,12 @@ func (p *Pool) insert(head *types.TipSet, m *types.SignedMessage, acc account, l
 			return false, err
 		}
 	}
-	if local {
-		p.local[m.Message.From] = struct{}{}
+	if keep {
+		if local {
+			p.local[m.Message.From] = struct{}{}
+		}
+		p.keep(m)
 	}
-	p.keep(m)
 	return true, nil
 }
 

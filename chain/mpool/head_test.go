@@ -135,11 +135,14 @@ func TestRunFollowsAndRepublishes(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.pool.Run(ctx) }()
-	<-r.clk.arrived
-	r.clk.advance(time.Minute)
-	require.Equal(t, mine, <-r.published)
-	<-r.clk.arrived // the pause after it
-	require.Empty(t, r.published, "not those of others, and not what no block would take soon")
+	for _, wait := range []time.Duration{5 * time.Second, time.Minute} {
+		<-r.clk.arrived
+		r.clk.advance(wait)
+		require.Equal(t, mine, <-r.published)
+		<-r.clk.arrived // the pause after it
+		require.Empty(t, r.published, "not those of others, and not what no block would take soon")
+		r.clk.advance(republishPause)
+	}
 
 	r.chain.Mine([]*types.SignedMessage{mine})
 	require.Equal(t, mine.Cid(), (<-sub.C).Message.Cid())

@@ -70,6 +70,9 @@ type Options struct {
 	// RepublishEvery is the time between publishing our messages again; 0 is two minutes and
 	// a few seconds, the time that gossip remembers a message plus a propagation delay.
 	RepublishEvery time.Duration
+	// RepublishFirst is how long after the start of Run our messages are published for the
+	// first time, so that there are peers to hear them; 0 is five seconds.
+	RepublishFirst time.Duration
 	// Noise is a normally distributed number that spreads estimated premiums; nil is a random
 	// one.
 	Noise func() float64
@@ -87,6 +90,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.RepublishEvery == 0 {
 		o.RepublishEvery = 126 * time.Second
+	}
+	if o.RepublishFirst == 0 {
+		o.RepublishFirst = 5 * time.Second
 	}
 	if o.Noise == nil {
 		o.Noise = rand.NormFloat64

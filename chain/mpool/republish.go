@@ -16,8 +16,8 @@ const (
 )
 
 func (p *Pool) republishLoop(ctx context.Context) error {
-	for {
-		if err := clock.Sleep(ctx, p.clk, p.opt.RepublishEvery); err != nil {
+	for wait := p.opt.RepublishFirst; ; wait = p.opt.RepublishEvery {
+		if err := clock.Sleep(ctx, p.clk, wait); err != nil {
 			return err
 		}
 		msgs, err := p.toRepublish(ctx)

@@ -1,0 +1,258 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/filecoin-project/go-address"
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/lodenet/lode/chain/types"
+)
+
+// Migrate makes the tables.
+func Migrate(ctx context.Context, db *sql.DB) error {
+	for _, q := range []string{
+		`CREATE TABLE IF NOT EXISTS outbox_intent (
+			id INTEGER PRIMARY KEY AUTOINCREMENT,
+			key TEXT UNIQUE,            -- null: none
+			intent TEXT NOT NULL,       -- JSON
+			stage TEXT NOT NULL,
+			born INTEGER NOT NULL,      -- height of the head when it was recorded
+			sender BLOB,                -- key address, from stage signed on
+			nonce INTEGER,              -- the bits of a uint64
+			pushed INTEGER,             -- height of the head at the last push of a new form
+			result TEXT,                -- JSON: where the nonce is on chain
+			problem TEXT NOT NULL DEFAULT ''
+		)`,
+		`CREATE INDEX IF NOT EXISTS outbox_intent_stage ON outbox_intent (stage)`,
+		`CREATE INDEX IF NOT EXISTS outbox_intent_nonce ON outbox_intent (sender, nonce)`,
+		// The signed forms of an intent: the first one, and those with raised fees.
+		`CREATE TABLE IF NOT EXISTS outbox_message (
+			intent INTEGER NOT NULL,
+			form INTEGER NOT NULL,
+			message BLOB NOT NULL,      -- signed, CBOR
+			PRIMARY KEY (intent, form)
+		) WITHOUT ROWID`,
+	} {
+		if _, err := db.ExecContext(ctx, q); err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+	}
+	return nil
+}
+
+// row is an intent as it is stored.
+type row struct {
+	id      ID
+	intent  Intent
+	stage   Stage
+	born    abi.ChainEpoch
+	sender  address.Address
+	nonce   uint64
+	pushed  abi.ChainEpoch
+	result  *Result
+	problem string
+	forms   []*types.SignedMessage
+}
+
+func (r *row) last() *types.SignedMessage { return r.forms[len(r.forms)-1] }
+
+const columns = `id, intent, stage, born, sender, nonce, pushed, result, problem`
+
+func scan(s interface{ Scan(...any) error }) (*row, error) {
+	var r row
+	var intent string
+	var sender []byte
+	var nonce, pushed sql.NullInt64
+	var result sql.NullString
+	if err := s.Scan(&r.id, &intent, &r.stage, &r.born, &sender, &nonce, &pushed, &result, &r.problem); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(intent), &r.intent); err != nil {
+		return nil, fmt.Errorf("outbox intent %d: %w", r.id, err)
+	}
+	if result.Valid {
+		r.result = new(Result)
+		if err := json.Unmarshal([]byte(result.String), r.result); err != nil {
+			return nil, fmt.Errorf("result of outbox intent %d: %w", r.id, err)
+		}
+	}
+	r.nonce, r.pushed = uint64(nonce.Int64), abi.ChainEpoch(pushed.Int64)
+	var err error
+	if r.sender, err = address.NewFromBytes(sender); err != nil {
+		return nil, fmt.Errorf("sender of outbox intent %d: %w", r.id, err)
+	}
+	return &r, nil
+}
+
+// one reads the row that fits a condition; ErrUnknown.
+func (o *Outbox) one(ctx context.Context, where string, args ...any) (*row, error) {
+	r, err := scan(o.db.QueryRowContext(ctx, `SELECT `+columns+` FROM outbox_intent WHERE `+where, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	return r, o.loadForms(ctx, r)
+}
+
+// many reads rows; those that are on chain come without their forms.
+func (o *Outbox) many(ctx context.Context, where string, args ...any) ([]*row, error) {
+	out, err := o.scanAll(ctx, `SELECT `+columns+` FROM outbox_intent WHERE `+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	for _, r := range out {
+		if r.stage == StageIncluded || r.stage == StageReplaced {
+			continue // most of them, and not needed unless they are reverted
+		}
+		if err := o.loadForms(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (o *Outbox) scanAll(ctx context.Context, query string, args ...any) (out []*row, err error) {
+	rows, err := o.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+func (o *Outbox) loadForms(ctx context.Context, r *row) (err error) {
+	rows, err := o.db.QueryContext(ctx, `SELECT message FROM outbox_message WHERE intent = ? ORDER BY form`, r.id)
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	r.forms = nil
+	for rows.Next() {
+		var raw []byte
+		if err := rows.Scan(&raw); err != nil {
+			return fmt.Errorf("outbox: %w", err)
+		}
+		m, err := types.DecodeSignedMessage(raw)
+		if err != nil {
+			return fmt.Errorf("message of outbox intent %d: %w", r.id, err)
+		}
+		r.forms = append(r.forms, m)
+	}
+	return rows.Err()
+}
+
+// insert records an intent.
+func (o *Outbox) insert(ctx context.Context, in Intent, born abi.ChainEpoch) (*row, error) {
+	doc, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("outbox intent: %w", err)
+	}
+	var key any
+	if in.Key != "" {
+		key = in.Key
+	}
+	res, err := o.db.ExecContext(ctx, `INSERT INTO outbox_intent (key, intent, stage, born) VALUES (?, ?, ?, ?)`, key, string(doc), StageNew, int64(born))
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	id, err := res.LastInsertId()
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	return &row{id: ID(id), intent: in, stage: StageNew, born: born}, nil
+}
+
+// remove takes an intent back of which nothing has left this node.
+func (o *Outbox) remove(ctx context.Context, id ID) error {
+	return o.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM outbox_message WHERE intent = ?`, id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM outbox_intent WHERE id = ?`, id)
+		return err
+	})
+}
+
+// addForm stores a signed message of an intent, before anyone else sees it. Nonce and bytes
+// get there together or not at all.
+func (o *Outbox) addForm(ctx context.Context, r *row, m *types.SignedMessage, height abi.ChainEpoch) error {
+	raw, err := m.Serialize()
+	if err != nil {
+		return err
+	}
+	err = o.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO outbox_message (intent, form, message) VALUES (?, ?, ?)`, r.id, len(r.forms), raw); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE outbox_intent SET stage = ?, sender = ?, nonce = ?, pushed = ?, problem = '' WHERE id = ?`,
+			StageSigned, m.Message.From.Bytes(), int64(m.Message.Nonce), int64(height), r.id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.forms = append(r.forms, m)
+	r.stage, r.sender, r.nonce, r.pushed, r.problem = StageSigned, m.Message.From, m.Message.Nonce, height, ""
+	return nil
+}
+
+// set stores stage, result and problem, if they differ from what is stored.
+func (o *Outbox) set(ctx context.Context, r *row, stage Stage, result *Result, problem string) error {
+	if r.stage == stage && r.problem == problem && r.result == result {
+		return nil
+	}
+	var doc any
+	if result != nil {
+		b, err := json.Marshal(result)
+		if err != nil {
+			return fmt.Errorf("result of outbox intent %d: %w", r.id, err)
+		}
+		doc = string(b)
+	}
+	if _, err := o.db.ExecContext(ctx, `UPDATE outbox_intent SET stage = ?, result = ?, problem = ? WHERE id = ?`, stage, doc, problem, r.id); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	r.stage, r.result, r.problem = stage, result, problem
+	return nil
+}
+
+// nextOwn is the nonce after the last one that was given to an intent of a sender.
+func (o *Outbox) nextOwn(ctx context.Context, a address.Address) (uint64, error) {
+	var last sql.NullInt64
+	err := o.db.QueryRowContext(ctx, `SELECT MAX(nonce) FROM outbox_intent WHERE sender = ?`, a.Bytes()).Scan(&last)
+	if err != nil {
+		return 0, fmt.Errorf("outbox: %w", err)
+	}
+	if !last.Valid {
+		return 0, nil
+	}
+	return uint64(last.Int64) + 1, nil
+}
+
+func (o *Outbox) inTx(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := o.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	if err := do(tx); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}

@@ -81,7 +81,7 @@ func TestOnRealActors(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(20 * time.Millisecond): // the start epoch is 2880 ticks away
 				chain.Tick()
 			}
 		}

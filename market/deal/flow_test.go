@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +31,7 @@ import (
 	"github.com/lodenet/lode/market/deal/provider"
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/market/retrieval"
+	"github.com/lodenet/lode/market/transfer"
 )
 
 // seat is one side's host and folder, which outlive its process.
@@ -97,14 +101,18 @@ func startProvider(t testing.TB, ctx context.Context, w *world, d deps, s seat, 
 	return p, run(ctx, p.Run, func() { db.Close() })
 }
 
-func startClient(t testing.TB, ctx context.Context, d deps, s seat) (*client.Client, *dag.Store, *running) {
+func startClient(t testing.TB, ctx context.Context, d deps, s seat, change ...func(*client.Config)) (*client.Client, *dag.Store, *running) {
 	t.Helper()
 	db := openDB(t, filepath.Join(s.dir, "lode.db"))
 	files, err := dag.Open(context.Background(), db, s.blocks, clock.System{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.Open(context.Background(), client.Config{Poll: 3 * time.Millisecond, MaxPoll: 20 * time.Millisecond, Sweep: 5 * time.Millisecond}, client.Deps{
+	cfg := client.Config{Poll: 3 * time.Millisecond, MaxPoll: 20 * time.Millisecond, Sweep: 5 * time.Millisecond}
+	for _, f := range change {
+		f(&cfg)
+	}
+	c, err := client.Open(context.Background(), cfg, client.Deps{
 		DB: db, Host: s.host, Chain: d, Outbox: d, Keys: d, Files: files, Clock: clock.System{}, Log: quiet,
 	})
 	if err != nil {
@@ -231,6 +239,35 @@ func TestFileThereAndBack(t *testing.T) {
 	eventually(t, "the deal has expired", func() bool { d, _ := c.Deal(ctx, ds[0].UUID); return d.State == client.Expired })
 	w.set(func() { w.states[ds[1].DealID].SlashEpoch = 5 })
 	eventually(t, "the deal is slashed", func() bool { d, _ := c.Deal(ctx, ds[1].UUID); return d.State == client.Slashed })
+}
+
+// TestPlainHTTP has the data fetched from the client's HTTP port.
+func TestPlainHTTP(t *testing.T) {
+	w := newWorld(t)
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	var c *client.Client
+	var served atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		c.TransferHandler().ServeHTTP(rw, r)
+	}))
+	defer srv.Close()
+	_, pr := startProvider(t, context.Background(), w, w, ps, nil)
+	defer pr.stop(t)
+	c0, files, cr := startClient(t, context.Background(), w, cs, func(cfg *client.Config) { cfg.HTTPURL = srv.URL })
+	c = c0
+	defer cr.stop(t)
+	imp := importFile(t, files, content(5000, 6))
+	makeDeals(t, c, client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps), HTTP: true})
+	allIn(t, c, client.Active)
+	if n := served.Load(); n != 1 {
+		t.Errorf("the data was fetched %d times over HTTP", n)
+	}
+	ds, _ := c.Deals(context.Background())
+	if _, err := c.OpenPayload(context.Background(), ds[0].Token); !errors.Is(err, transfer.ErrNoPayload) {
+		t.Errorf("the data of a deal that is on chain: %v", err)
+	}
 }
 
 // pair is a running provider and client with a small imported file.

@@ -61,7 +61,7 @@ type Life struct {
 	Start, End abi.ChainEpoch
 	Offered    bool // the proposal may have reached the provider
 	Sent       uint64
-	Found      bool       // on chain, as DealID; a chain's first deal is number 0
+	Found      bool // on chain, as DealID; a chain's first deal is number 0
 	DealID     abi.DealID
 	Message    cid.Cid
 	Checkpoint deal.Checkpoint // the provider's word

@@ -35,9 +35,9 @@ type Life struct {
 	Batch   string // key of the publish message that has it
 	Batches int    // publish messages so far
 
-	Received uint64 // bytes
+	Received uint64     // bytes
 	DealID   abi.DealID // meaningful when OnChain; a chain's first deal is number 0
-	Message  cid.Cid // the publish message as on chain
+	Message  cid.Cid    // the publish message as on chain
 	Place    Placement
 	Sector   string // sealing's state of the sector
 	Blocks   int    // indexed

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/filecoin-project/go-address"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -47,23 +49,24 @@ func (a *app) mpoolLs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			own := map[string]bool{}
+			var own []address.Address
 			if local {
-				addrs, err := n.WalletList(ctx)
-				if err != nil {
+				if own, err = n.WalletList(ctx); err != nil {
 					return err
 				}
-				for _, addr := range addrs {
-					own[addr.String()] = true
-				}
 			}
-			var list []*types.SignedMessage
-			for _, m := range pending {
-				f, t := m.Message.From.String(), m.Message.To.String()
-				if (!local || own[f]) && (from == "" || f == from) && (to == "" || t == to) {
-					list = append(list, m)
-				}
+			sender, err := optionalAddress(from)
+			if err != nil {
+				return err
 			}
+			recipient, err := optionalAddress(to)
+			if err != nil {
+				return err
+			}
+			list := slices.DeleteFunc(pending, func(m *types.SignedMessage) bool {
+				f, t := m.Message.From, m.Message.To
+				return local && !slices.Contains(own, f) || sender != address.Undef && f != sender || recipient != address.Undef && t != recipient
+			})
 			return a.showMessages(list)
 		},
 	})

@@ -28,6 +28,14 @@ func parseAddress(s string) (address.Address, error) {
 	return a, nil
 }
 
+// optionalAddress reads an address that may be left out.
+func optionalAddress(s string) (address.Address, error) {
+	if s == "" {
+		return address.Undef, nil
+	}
+	return parseAddress(s)
+}
+
 func parseCid(s string) (cid.Cid, error) {
 	c, err := cid.Decode(s)
 	if err != nil {

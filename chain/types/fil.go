@@ -76,18 +76,20 @@ func ParseFIL(text string) (FIL, error) {
 // String writes the exact amount in FIL: "1.5 FIL".
 func (f FIL) String() string { return f.in(filDecimals) + " FIL" }
 
-// Short writes the exact amount in the unit that needs the fewest zeros: "100 attoFIL".
+// Short writes the exact amount in the largest unit of which it is one or more, or in FIL
+// down to a hundredth: "0.07 FIL", "100 attoFIL".
 func (f FIL) Short() string {
 	if f.Int == nil || f.Sign() == 0 {
 		return "0 FIL"
 	}
 	for i, u := range filUnits {
 		s := f.in(u.power)
-		if i == len(filUnits)-1 || !strings.HasPrefix(strings.TrimPrefix(s, "-"), "0.00") {
+		below := strings.HasPrefix(strings.TrimPrefix(s, "-"), "0.")
+		if !below || i == 0 && !strings.HasPrefix(strings.TrimPrefix(s, "-"), "0.00") {
 			return s + " " + strings.TrimSuffix(u.name, "fil") + "FIL"
 		}
 	}
-	return ""
+	return "" // one attoFIL is never below one of itself
 }
 
 func (f FIL) in(power int) string {

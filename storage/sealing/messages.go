@@ -41,7 +41,7 @@ func SendOnce(ctx context.Context, m Messages, in outbox.Intent) (outbox.ID, err
 // Await waits for a message; ErrRefused when it had no effect.
 func Await(ctx context.Context, m Messages, id outbox.ID, confidence abi.ChainEpoch) (*outbox.Result, error) {
 	res, err := m.Wait(ctx, id, confidence)
-	if errors.Is(err, outbox.ErrReplaced) || errors.Is(err, outbox.ErrUnknown) {
+	if errors.Is(err, outbox.ErrReplaced) || errors.Is(err, outbox.ErrNotSent) || errors.Is(err, outbox.ErrUnknown) {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if err != nil {

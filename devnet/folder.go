@@ -123,5 +123,8 @@ func (f *Folder) Status(ctx context.Context) (*Status, error) {
 	}
 	epochs := clock.Epochs{Genesis: f.plan.Genesis, Seconds: f.plan.Epoch}
 	s := &Status{Dir: f.dir, Network: f.plan.Network, Proofs: f.plan.Proofs, Epoch: epochs.At(clk.Now()), Paused: clk.Pause}
+	for _, m := range f.plan.Nodes {
+		s.Nodes = append(s.Nodes, f.nodeStatus(ctx, m))
+	}
 	return s, nil
 }

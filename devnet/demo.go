@@ -1,0 +1,351 @@
+package devnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/google/uuid"
+
+	"github.com/lodenet/lode/api"
+	"github.com/lodenet/lode/api/porcelain"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/node"
+)
+
+// DemoOptions say what a demo does. Spec is needed.
+type DemoOptions struct {
+	Spec Spec
+	// File is what is stored; empty: the first 5 MiB of this very program.
+	File string
+	// Dir is where the network lives; empty: a temporary folder that is deleted at the end.
+	Dir string
+	Log *slog.Logger
+}
+
+// sampleBytes is how much of the program a demo without a file stores.
+const sampleBytes = 5 << 20
+
+// ErrDiffers: what was retrieved is not what was stored.
+var ErrDiffers = errors.New("the retrieved file differs from the stored one")
+
+// demo is one run: a network that stores a file, seals and proves it, and gives it back.
+type demo struct {
+	opt      DemoOptions
+	story    *story
+	dir      string
+	file     string
+	net      *Network
+	provider *node.API
+	client   *node.API
+	third    *node.API
+}
+
+// Demo runs the main job on a network of its own and tells it on out. It returns an error
+// unless the file came back byte for byte.
+func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (err error) {
+	d := &demo{opt: opt, dir: opt.Dir, story: newStory(out, 6)}
+	if opt.Spec.Nodes < 1 {
+		return fmt.Errorf("%w: a demo needs at least one node", ErrSpec)
+	}
+	if d.dir == "" {
+		if d.dir, err = os.MkdirTemp("", "lode-demo-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
+	}
+	if err := d.pickFile(); err != nil {
+		return err
+	}
+	n := opt.Spec.Network
+	d.story.say("lode demo: %d nodes, sectors of %s, an epoch of %d s, proof system %s", opt.Spec.Nodes, bytesText(n.Policy.SectorSize), n.EpochSeconds, n.Proofs)
+	if n.Proofs == types.ProofsInsecure {
+		d.story.say("NOTE: the proof system \"insecure\" binds proofs to their statements and proves nothing to anyone else")
+	}
+	if err := d.start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.net.Stop(context.WithoutCancel(ctx))) }()
+	root, err := d.store(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.retrieve(ctx, root); err != nil {
+		return err
+	}
+	if err := d.figures(ctx); err != nil {
+		return err
+	}
+	d.story.say("OK: stored, sealed, proven, and back byte for byte, in %.0f s", d.story.total().Seconds())
+	return nil
+}
+
+// pickFile checks the given file, or cuts the sample.
+func (d *demo) pickFile() error {
+	if d.opt.File != "" {
+		st, err := os.Stat(d.opt.File)
+		switch {
+		case err != nil:
+			return err
+		case !st.Mode().IsRegular():
+			return fmt.Errorf("%s is not a regular file", d.opt.File)
+		}
+		d.file, err = filepath.Abs(d.opt.File)
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	in, err := os.Open(exe)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	d.file = filepath.Join(d.dir, "sample.bin")
+	out, err := os.Create(d.file)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(out, in, sampleBytes)
+	return errors.Join(err, out.Close())
+}
+
+func (d *demo) start(ctx context.Context) error {
+	d.story.begin("network")
+	var err error
+	d.net, err = Launch(ctx, filepath.Join(d.dir, "net"), d.opt.Spec, clock.System{}, d.opt.Log, func(step string, done float64) { d.story.bar(done, step) })
+	if err != nil {
+		return err
+	}
+	nodes := d.net.Nodes
+	d.provider, d.client, d.third = nodes[0].API(), nodes[0].API(), nodes[0].API()
+	if len(nodes) > 1 {
+		d.client, d.third = nodes[1].API(), nodes[1].API()
+	}
+	if len(nodes) > 2 {
+		d.third = nodes[2].API()
+	}
+	d.story.end("%d nodes up; %s mines with %d sectors sealed before the start", len(nodes), d.net.Birth.Members[0].Miner, d.opt.Spec.PresealedSectors)
+
+	d.story.begin("chain")
+	head, err := porcelain.WaitHeight(ctx, d.third, 1)
+	if err != nil {
+		return errors.Join(err, d.net.Stop(context.WithoutCancel(ctx)))
+	}
+	d.story.end("node-2 follows the chain: epoch %d, block %s", head.Height(), head.Cids()[0])
+	return nil
+}
+
+// store imports the file, makes its deals and waits until they are active.
+func (d *demo) store(ctx context.Context) (*api.DataRoot, error) {
+	d.story.begin("import")
+	root, err := d.client.DataImport(ctx, d.file)
+	if err != nil {
+		return nil, err
+	}
+	d.story.end("%s, %s: root %s in %d pieces", filepath.Base(d.file), bytesText(root.Size), root.Root, len(root.Pieces))
+
+	d.story.begin("deal")
+	miner := d.net.Birth.Members[0].Miner
+	deals, err := d.client.DealMake(ctx, &api.DealOrder{Root: root.Root, Provider: miner})
+	if err != nil {
+		return nil, err
+	}
+	d.story.end("%d proposed to %s for %d epochs", len(deals), miner, deals[0].Proposal.EndEpoch-deals[0].Proposal.StartEpoch)
+
+	d.story.begin("seal")
+	ids := make([]uuid.UUID, len(deals))
+	states := map[uuid.UUID]string{}
+	for i, dl := range deals {
+		ids[i] = dl.ID
+	}
+	active, err := porcelain.WaitDeals(ctx, d.client, ids, func(dl *api.ClientDeal) {
+		if states[dl.ID] != dl.State {
+			states[dl.ID] = dl.State
+			d.story.note("deal %s: %s%s", short(dl.ID), dl.State, onChain(dl))
+		}
+		d.story.bar(d.sealed(ctx))
+	})
+	if err != nil {
+		return nil, err
+	}
+	sectors, err := d.sectorsOf(ctx, active)
+	if err != nil {
+		return nil, err
+	}
+	head, err := d.client.ChainHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.story.end("active on chain at epoch %d in %s", head.Height(), sectors)
+	return root, nil
+}
+
+func short(id uuid.UUID) string { return id.String()[:8] }
+
+func onChain(dl *api.ClientDeal) string {
+	if dl.ChainDealID == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", deal id %d", dl.ChainDealID)
+}
+
+// sealed is how far the least advanced sector with deals is, for the bar.
+func (d *demo) sealed(ctx context.Context) (float64, string) {
+	list, err := d.provider.SectorsProgress(ctx)
+	if err != nil {
+		return 0, err.Error()
+	}
+	var what []string
+	done, n := 0.0, 0.0
+	for _, s := range list {
+		if s.Deals == 0 {
+			continue
+		}
+		n++
+		if s.Active {
+			done++
+		}
+		what = append(what, fmt.Sprintf("sector %d %s %.0f%%", s.Sector, s.State, 100*s.Progress))
+	}
+	if n == 0 {
+		return 0, "waiting for the deal to be published"
+	}
+	return done / n, strings.Join(what, ", ")
+}
+
+func (d *demo) sectorsOf(ctx context.Context, deals []*api.ClientDeal) (string, error) {
+	list, err := d.provider.ProviderDeals(ctx)
+	if err != nil {
+		return "", err
+	}
+	in := map[uuid.UUID]*api.ProviderDeal{}
+	for _, p := range list {
+		in[p.ID] = p
+	}
+	seen := map[abi.SectorNumber]bool{}
+	var out []string
+	for _, dl := range deals {
+		if p := in[dl.ID]; p != nil && p.Sector != nil && !seen[*p.Sector] {
+			seen[*p.Sector] = true
+			out = append(out, fmt.Sprintf("sector %d", *p.Sector))
+		}
+	}
+	return strings.Join(out, ", "), nil
+}
+
+// retrieve fetches the file through the third node and compares it.
+func (d *demo) retrieve(ctx context.Context, root *api.DataRoot) error {
+	d.story.begin("retrieve")
+	back := filepath.Join(d.dir, "retrieved")
+	got, err := porcelain.Fetch(ctx, d.third, &api.RetrieveOrder{Root: root.Root, Output: back, Provider: d.net.Birth.Members[0].Miner},
+		func(e *api.RetrieveEvent) {
+			d.story.bar(float64(e.Bytes)/float64(max(1, root.Size)), bytesText(e.Bytes)+" from "+e.Source)
+		})
+	if err != nil {
+		return err
+	}
+	if err := same(d.file, back); err != nil {
+		return err
+	}
+	d.story.end("%s in %d blocks, each verified, from %s; identical", bytesText(got.Bytes), got.Blocks, got.Source)
+	return nil
+}
+
+// same compares two files byte for byte.
+func same(a, b string) error {
+	fa, err := os.Open(a)
+	if err != nil {
+		return err
+	}
+	defer fa.Close()
+	fb, err := os.Open(b)
+	if err != nil {
+		return err
+	}
+	defer fb.Close()
+	ba, bb := make([]byte, 1<<20), make([]byte, 1<<20)
+	for off := int64(0); ; {
+		na, ea := io.ReadFull(fa, ba)
+		nb, eb := io.ReadFull(fb, bb)
+		if na != nb || !bytes.Equal(ba[:na], bb[:nb]) {
+			return fmt.Errorf("%w after %d bytes", ErrDiffers, off)
+		}
+		if ea != nil || eb != nil {
+			return errors.Join(unexpected(ea), unexpected(eb))
+		}
+		off += int64(na)
+	}
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
+}
+
+// figures prints what the run cost.
+func (d *demo) figures(ctx context.Context) error {
+	mining, err := d.provider.MiningStatus(ctx)
+	if err != nil {
+		return err
+	}
+	d.story.say("blocks: %d made, %d late, %d missed; memory of the process: %s", mining.Mined, mining.Late, mining.Missed, peakMemory())
+	for _, m := range d.net.Birth.Members {
+		size, err := diskUse(filepath.Join(d.dir, "net", m.Name))
+		if err != nil {
+			return err
+		}
+		d.story.say("disk of %s: %s", m.Name, bytesText(size))
+	}
+	return nil
+}
+
+// peakMemory is the largest resident size that the process had, where the system tells.
+func peakMemory() string {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(b)) {
+		var kb uint64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
+			return bytesText(kb << 10)
+		}
+	}
+	return "unknown"
+}
+
+// diskUse sums up the files of a folder. Files come and go while a node runs.
+func diskUse(dir string) (uint64, error) {
+	var sum uint64
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		sum += uint64(info.Size())
+		return nil
+	})
+	return sum, err
+}

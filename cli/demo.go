@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/lodenet/lode/devnet"
+	"github.com/lodenet/lode/repo"
+)
+
+// devnetFlags shape a development network.
+type devnetFlags struct {
+	nodes, miners, presealed int
+	proofs, sector           string
+	epoch                    time.Duration
+}
+
+func (fl *devnetFlags) register(f *pflag.FlagSet) {
+	f.IntVar(&fl.nodes, "nodes", 3, "nodes of the network; the first ones are miners")
+	f.IntVar(&fl.miners, "miners", 1, "how many of them are providers and mine")
+	f.IntVar(&fl.presealed, "presealed", 2, "sectors that each miner starts with")
+	f.StringVar(&fl.proofs, "proofs", "insecure", "proof system")
+	f.StringVar(&fl.sector, "sector-size", "8MiB", "2KiB, 8MiB or 512MiB")
+	f.DurationVar(&fl.epoch, "epoch", 4*time.Second, "length of an epoch, whole seconds")
+}
+
+func (fl *devnetFlags) spec() (devnet.Spec, error) {
+	net, err := networkFlags{proofs: fl.proofs, sector: fl.sector, epoch: fl.epoch}.network()
+	return devnet.Spec{Network: net, Nodes: fl.nodes, Miners: fl.miners, PresealedSectors: fl.presealed}, err
+}
+
+func (a *app) demoCmd() *cobra.Command {
+	var fl devnetFlags
+	var file, dir, level string
+	return a.verb(verb{
+		use: "demo", short: "Store a file on a network of its own, prove it, and get it back",
+		long: "Start a network in this process, store a file on it, wait until the sector that holds it is sealed, committed and active on chain, retrieve the file through another node and compare it byte for byte. " +
+			"The last line is OK when all of that worked, and the exit code is then 0.",
+		example: "  lode demo\n  lode demo --file photo.jpg --nodes 3 --sector-size 8MiB --proofs insecure",
+		flags: func(f *pflag.FlagSet) {
+			fl.register(f)
+			f.StringVar(&file, "file", "", "the file to store (default: the first 5 MiB of this program)")
+			f.StringVar(&dir, "dir", "", "keep the network in this folder (default: a temporary one)")
+			f.StringVar(&level, "log", "error", "what the nodes log to standard error: debug, info, warn or error")
+		},
+		run: func(ctx context.Context, _ []string) error {
+			spec, err := fl.spec()
+			if err != nil {
+				return err
+			}
+			log := newLogger(a.Err, repo.LoggingConfig{Level: level, Format: "text"})
+			return devnet.Demo(ctx, devnet.DemoOptions{Spec: spec, File: file, Dir: dir, Log: log}, a.Out)
+		},
+	})
+}

@@ -161,7 +161,7 @@ func (d *demo) store(ctx context.Context) (*api.DataRoot, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.story.end("%d proposed to %s for %d epochs", len(deals), miner, deals[0].Proposal.EndEpoch-deals[0].Proposal.StartEpoch)
+	d.story.end("%d to be proposed to %s, by %s", len(deals), miner, deals[0].Proposal.Client)
 
 	d.story.begin("seal")
 	ids := make([]uuid.UUID, len(deals))

@@ -138,7 +138,7 @@ func importFile(t testing.TB, files *dag.Store, data []byte) *dag.Import {
 
 func at(s seat) peer.AddrInfo { return peer.AddrInfo{ID: s.host.ID(), Addrs: s.host.Addrs()} }
 
-// make retries while the provider's protocols are not registered yet: Run has no event for it.
+// makeDeals retries while the provider's protocols are not registered yet: Run has no event for it.
 func makeDeals(t testing.TB, c *client.Client, r client.Request) []*client.Deal {
 	t.Helper()
 	var ds []*client.Deal
@@ -146,10 +146,7 @@ func makeDeals(t testing.TB, c *client.Client, r client.Request) []*client.Deal 
 	eventually(t, "deals are made", func() bool {
 		ds, err = c.Make(context.Background(), r)
 		var down deal.Unreachable
-		if errors.As(err, &down) {
-			return false
-		}
-		return true
+		return !errors.As(err, &down)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -424,12 +423,6 @@ func openDB(t testing.TB, path string) *sql.DB {
 		t.Fatal(err)
 	}
 	db.SetMaxOpenConns(1)
-	return db
-}
-
-func tempDB(t testing.TB) *sql.DB {
-	db := openDB(t, filepath.Join(t.TempDir(), "lode.db"))
-	t.Cleanup(func() { db.Close() })
 	return db
 }
 

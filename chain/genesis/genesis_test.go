@@ -55,9 +55,9 @@ func testTemplate(t *testing.T, miners, sectors int) Template {
 // the accounts 80 and 90 are in the address map, and the reward actor's starting estimate is
 // rounded up.
 var expectedFindings = []string{
-	"f01 init: unexpected singleton ID value 80",
-	"f01 init: unexpected singleton ID value 90",
-	"f02 reward: effective baseline power > baseline power",
+	"t01 init: unexpected singleton ID value 80",
+	"t01 init: unexpected singleton ID value 90",
+	"t02 reward: effective baseline power > baseline power",
 }
 
 func TestMakeIsSoundAndRepeatable(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
@@ -26,8 +27,8 @@ var applied struct {
 	set  *types.Policy // guarded by mu
 }
 
-// SetNetwork applies a network's policy to the actors (spec chain.md h.4), once a process,
-// before the first VM is made. The same policy again is fine.
+// SetNetwork applies a network's policy to the actors (spec chain.md h.4), and its address
+// prefix to what is printed, once a process, before the first VM is made. The same policy again is fine.
 func SetNetwork(n types.Network) error {
 	if err := n.Check(); err != nil {
 		return err
@@ -58,6 +59,10 @@ func apply(n types.Network) error {
 	post, err := seal.RegisteredWindowPoStProof()
 	if err != nil {
 		return fmt.Errorf("network %s: %w", n.Name, err)
+	}
+	address.CurrentNetwork = address.Testnet // how addresses are written, everywhere
+	if n.AddressPrefix == address.MainnetPrefix {
+		address.CurrentNetwork = address.Mainnet
 	}
 	p := n.Policy
 	for _, pol := range builtin.PoStProofPolicies {

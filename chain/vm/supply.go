@@ -14,14 +14,24 @@ import (
 	"github.com/lodenet/lode/chain/types"
 )
 
-// CirculatingSupply is max(0, atGenesis + mined − burnt − locked) at a state of actors v8,
-// in attoFIL. Formulas for pledge and collateral depend on it, so it is consensus; which
-// definition it has is a private network's own choice (spec chain.md d.12), and this is
-// lode's. An atGenesis without a value counts as 0.
-func CirculatingSupply(ctx context.Context, blocks types.Blocks, root cid.Cid, atGenesis abi.TokenAmount) (abi.TokenAmount, error) {
-	fail := func(err error) (abi.TokenAmount, error) {
-		return big.Zero(), fmt.Errorf("circulating supply: %w", err)
-	}
+// Supply is where the money of a network is, in attoFIL.
+type Supply struct {
+	// AtGenesis is what accounts were given when the network was made.
+	AtGenesis abi.TokenAmount
+	Mined     abi.TokenAmount // paid for blocks
+	Burnt     abi.TokenAmount
+	Locked    abi.TokenAmount // in deals and pledges
+}
+
+// Circulating is max(0, atGenesis + mined − burnt − locked).
+func (s Supply) Circulating() abi.TokenAmount {
+	out := big.Sub(big.Add(s.AtGenesis, s.Mined), big.Add(s.Burnt, s.Locked))
+	return big.Max(out, big.Zero())
+}
+
+// SupplyAt reads the supply at a state of actors v8. An atGenesis without a value counts as 0.
+func SupplyAt(ctx context.Context, blocks types.Blocks, root cid.Cid, atGenesis abi.TokenAmount) (Supply, error) {
+	fail := func(err error) (Supply, error) { return Supply{}, fmt.Errorf("supply: %w", err) }
 	s := view.At(blocks, root)
 	reward, err := s.Reward(ctx)
 	if err != nil {
@@ -35,18 +45,28 @@ func CirculatingSupply(ctx context.Context, blocks types.Blocks, root cid.Cid, a
 	if err != nil {
 		return fail(err)
 	}
-	burnt := big.Zero()
+	out := Supply{AtGenesis: atGenesis, Mined: reward.TotalStoragePowerReward, Burnt: big.Zero()}
 	switch a, err := s.Actor(ctx, builtin.BurntFundsActorAddr); {
 	case err == nil:
-		burnt = a.Balance
+		out.Burnt = a.Balance
 	case !errors.Is(err, view.ErrNotFound):
 		return fail(err)
 	}
-	if atGenesis.Int == nil {
-		atGenesis = big.Zero()
+	if out.AtGenesis.Int == nil {
+		out.AtGenesis = big.Zero()
 	}
-	locked := big.Sum(market.TotalClientLockedCollateral, market.TotalProviderLockedCollateral,
+	out.Locked = big.Sum(market.TotalClientLockedCollateral, market.TotalProviderLockedCollateral,
 		market.TotalClientStorageFee, power.TotalPledgeCollateral)
-	out := big.Sub(big.Add(atGenesis, reward.TotalStoragePowerReward), big.Add(burnt, locked))
-	return big.Max(out, big.Zero()), nil
+	return out, nil
+}
+
+// CirculatingSupply is what circulates at a state of actors v8, in attoFIL. Formulas for
+// pledge and collateral depend on it, so it is consensus; which definition it has is a
+// private network's own choice (spec chain.md d.12), and Supply.Circulating is lode's.
+func CirculatingSupply(ctx context.Context, blocks types.Blocks, root cid.Cid, atGenesis abi.TokenAmount) (abi.TokenAmount, error) {
+	s, err := SupplyAt(ctx, blocks, root, atGenesis)
+	if err != nil {
+		return big.Zero(), err
+	}
+	return s.Circulating(), nil
 }

@@ -2,10 +2,14 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/big"
 
+	"github.com/lodenet/lode/chain/state/view"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/chain/vm"
 )
@@ -18,8 +22,86 @@ func (e *Engine) Call(ctx context.Context, ts *types.TipSet, msg *types.Message)
 	if err != nil {
 		return nil, err
 	}
+	res, err := m.ApplyImplicit(ctx, callable(msg))
+	if err != nil {
+		return nil, fmt.Errorf("call %s method %d on %s: %w", msg.To, msg.Method, ts, err)
+	}
+	return res, nil
+}
+
+// CallBefore runs a message on the state that a tipset builds on, after the tipset's own
+// messages of the same sender, with the tipset's epoch and base fee, and forgets the changes.
+// Otherwise it is like Call, and the result has a trace.
+func (e *Engine) CallBefore(ctx context.Context, ts *types.TipSet, msg *types.Message) (*vm.Result, error) {
+	fail := func(err error) (*vm.Result, error) {
+		return nil, fmt.Errorf("call %s method %d below %s: %w", msg.To, msg.Method, ts, err)
+	}
+	env, err := e.env(ts)
+	if err != nil {
+		return fail(err)
+	}
+	prior, err := e.sentBy(ctx, env, ts, msg.From)
+	if err != nil {
+		return fail(err)
+	}
+	env.Trace = true
+	m, err := vm.New(ctx, env, ts.ParentState(), ts.Height(), ts.BaseFee())
+	if err != nil {
+		return fail(err)
+	}
+	for _, p := range prior {
+		if _, err := m.Apply(ctx, p); err != nil {
+			return fail(err)
+		}
+	}
+	res, err := m.ApplyImplicit(ctx, callable(msg))
+	if err != nil {
+		return fail(err)
+	}
+	return res, nil
+}
+
+// sentBy are the messages of a tipset that one sender, by any of its addresses, has sent, as
+// they run.
+func (e *Engine) sentBy(ctx context.Context, env vm.Env, ts *types.TipSet, sender address.Address) ([]types.ChainMsg, error) {
+	if ts.Height() == 0 {
+		return nil, nil
+	}
+	state := view.At(e.chain, ts.ParentState())
+	want, err := state.LookupID(ctx, sender)
+	if errors.Is(err, view.ErrNotFound) {
+		return nil, nil // it cannot have sent any
+	}
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := e.chain.TipSetMessages(ctx, ts)
+	if err != nil {
+		return nil, err
+	}
+	if blocks, err = vm.SelectMessages(ctx, env, ts.ParentState(), blocks); err != nil {
+		return nil, err
+	}
+	var out []types.ChainMsg
+	for _, b := range blocks {
+		for _, m := range append(slices.Clone(b.BlsMessages), b.SecpkMessages...) {
+			id, err := state.LookupID(ctx, m.VMMessage().From)
+			if err != nil && !errors.Is(err, view.ErrNotFound) {
+				return nil, err
+			}
+			if err == nil && id == want {
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
+}
+
+// callable is a message with what a call may leave out filled in; it gets a block's gas at
+// most.
+func callable(msg *types.Message) *types.Message {
 	call := *msg
-	if call.GasLimit == 0 {
+	if call.GasLimit <= 0 || call.GasLimit > types.BlockGasLimit {
 		call.GasLimit = types.BlockGasLimit
 	}
 	for _, v := range []*big.Int{&call.Value, &call.GasFeeCap, &call.GasPremium} {
@@ -27,11 +109,7 @@ func (e *Engine) Call(ctx context.Context, ts *types.TipSet, msg *types.Message)
 			*v = big.Zero()
 		}
 	}
-	res, err := m.ApplyImplicit(ctx, &call)
-	if err != nil {
-		return nil, fmt.Errorf("call %s method %d on %s: %w", msg.To, msg.Method, ts, err)
-	}
-	return res, nil
+	return &call
 }
 
 // CallAfter applies messages on the state after a tipset, as in the next epoch at a base fee

@@ -229,8 +229,9 @@ func (o *Outbox) set(ctx context.Context, r *row, stage Stage, result *Result, p
 	return nil
 }
 
-// nextOwn is the nonce after the last one that was given to an intent of a sender.
-func (o *Outbox) nextOwn(ctx context.Context, a address.Address) (uint64, error) {
+// NextNonce is the nonce after the last one that was given to an intent of a sender, by key
+// address; 0 when none was.
+func (o *Outbox) NextNonce(ctx context.Context, a address.Address) (uint64, error) {
 	var last sql.NullInt64
 	err := o.db.QueryRowContext(ctx, `SELECT MAX(nonce) FROM outbox_intent WHERE sender = ?`, a.Bytes()).Scan(&last)
 	if err != nil {

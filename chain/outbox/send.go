@@ -144,7 +144,7 @@ func (o *Outbox) dispatch(ctx context.Context, r *row) error {
 
 // nonce is above all that were used: by intents, by pending messages, on chain.
 func (o *Outbox) nonce(ctx context.Context, a address.Address, head *types.TipSet) (uint64, error) {
-	own, err := o.nextOwn(ctx, a)
+	own, err := o.NextNonce(ctx, a)
 	if err != nil {
 		return 0, err
 	}

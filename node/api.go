@@ -28,14 +28,7 @@ type API struct {
 	clientAPI
 }
 
-var _ interface {
-	api.Common
-	api.Chain
-	api.Mpool
-	api.Wallet
-	api.Net
-	api.Sync
-} = (*API)(nil)
+var _ api.Node = (*API)(nil)
 
 // API is the node's methods. They answer from New on; what needs running parts waits for
 // Start, or says so.

@@ -11,6 +11,7 @@ import (
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/chain/mpool"
 	"github.com/lodenet/lode/chain/outbox"
+	"github.com/lodenet/lode/chain/state/view"
 	"github.com/lodenet/lode/chain/types"
 )
 
@@ -21,7 +22,23 @@ type mpoolAPI struct{ n *Node }
 const poolBuffer = 1000
 
 func (a mpoolAPI) MpoolGetNonce(ctx context.Context, addr address.Address) (uint64, error) {
-	return a.n.pool.NextNonce(ctx, addr)
+	if addr == address.Undef {
+		return 0, badParam("address: none given")
+	}
+	next, err := a.n.pool.NextNonce(ctx, addr)
+	if err != nil {
+		return 0, coded(err)
+	}
+	key, err := a.n.pool.KeyAddress(ctx, addr)
+	if errors.Is(err, view.ErrNotFound) {
+		return next, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	// An own message may not be in the pool yet after a restart.
+	own, err := a.n.outbox.NextNonce(ctx, key)
+	return max(next, own), err
 }
 
 // MpoolPush may be repeated: a message that waits already is fine.
@@ -47,12 +64,18 @@ func (a mpoolAPI) MpoolPushMessage(ctx context.Context, msg *types.Message, spec
 	case msg.Version != 0:
 		return nil, badParam("message: %v", types.ErrMessageVersion)
 	}
-	in := outbox.Intent{
-		From: msg.From, To: msg.To, Value: msg.Value, Method: msg.Method, Params: msg.Params,
-		GasLimit: msg.GasLimit, GasFeeCap: msg.GasFeeCap, GasPremium: msg.GasPremium, MaxFee: a.n.maxFee(),
+	m, err := callOf(msg)
+	if err != nil {
+		return nil, err
 	}
-	if spec != nil && !spec.MaxFee.Nil() && spec.MaxFee.Sign() > 0 {
-		in.MaxFee = spec.MaxFee
+	if spec != nil && spec.MaximizeFeeCap {
+		if m, err = a.n.estimate(ctx, m, spec, a.n.store.Head()); err != nil {
+			return nil, err
+		}
+	}
+	in := outbox.Intent{
+		From: m.From, To: m.To, Value: m.Value, Method: m.Method, Params: m.Params,
+		GasLimit: m.GasLimit, GasFeeCap: m.GasFeeCap, GasPremium: m.GasPremium, MaxFee: a.n.feeLimit(spec),
 	}
 	if spec != nil && spec.MsgUuid != "" {
 		in.Key = "mpool/" + spec.MsgUuid

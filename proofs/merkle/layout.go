@@ -101,6 +101,38 @@ func (l Layout) Path(leaves, file io.ReaderAt, index uint64) (Path, error) {
 	if index >= l.leaves {
 		return Path{}, fmt.Errorf("leaf %d of a tree of %d", index, l.leaves)
 	}
+	var under [][]Node
+	if l.first > 0 {
+		var err error
+		if under, err = l.remake(leaves, index/l.span()); err != nil {
+			return Path{}, fmt.Errorf("leaves of leaf %d: %w", index, err)
+		}
+	}
+	return l.path(under, file, index)
+}
+
+// span is how many leaves are under one node of the lowest row that the file has.
+func (l Layout) span() uint64 { return l.leaves / l.row(l.first) }
+
+// remake makes the rows that the file has not, under node n of the lowest that it has: from
+// the leaves up.
+func (l Layout) remake(leaves io.ReaderAt, n uint64) ([][]Node, error) {
+	rows := make([][]Node, l.first)
+	rows[0] = make([]Node, l.span())
+	if err := readNodes(leaves, int64(n*l.span())*fr32.NodeBytes, rows[0]); err != nil {
+		return nil, err
+	}
+	for i := 1; i < l.first; i++ {
+		rows[i] = make([]Node, len(rows[i-1])/l.arity)
+		if err := l.reduce(rows[i], rows[i-1]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// path finds the path of a leaf: through the remade rows that it is under, then the file's.
+func (l Layout) path(under [][]Node, file io.ReaderAt, index uint64) (Path, error) {
 	p := Path{Elements: make([]Element, 0, l.height)}
 	add := func(row int, group []Node, position uint64) {
 		if row == 0 {
@@ -112,23 +144,11 @@ func (l Layout) Path(leaves, file io.ReaderAt, index uint64) (Path, error) {
 	}
 	arity := uint64(l.arity)
 
-	// Rows that the file has not are made again from the leaves under the first that it has.
-	if l.first > 0 {
-		span := l.leaves / l.row(l.first)
-		nodes := make([]Node, span)
-		if err := readNodes(leaves, int64(index/span*span)*fr32.NodeBytes, nodes); err != nil {
-			return Path{}, fmt.Errorf("leaves of leaf %d: %w", index, err)
-		}
-		at := index % span
-		for row := range l.first {
-			start := at / arity * arity
-			add(row, nodes[start:start+arity], at%arity)
-			if err := l.reduce(nodes, nodes); err != nil {
-				return Path{}, fmt.Errorf("leaves of leaf %d: %w", index, err)
-			}
-			nodes = nodes[:len(nodes)/l.arity]
-			at /= arity
-		}
+	at := index % l.span()
+	for row, nodes := range under {
+		start := at / arity * arity
+		add(row, nodes[start:start+arity], at%arity)
+		at /= arity
 	}
 	group := make([]Node, l.arity)
 	for row := l.first; row < l.height; row++ {

@@ -104,7 +104,7 @@ func (n *Node) sealingOptions() sealing.Options {
 		WaitDeals: c.WaitDealsDelay, StartBuffer: abi.ChainEpoch(c.StartEpochSealingBuffer), Cooldown: c.Cooldown,
 		Confidence: n.confidence(), SeedConfidence: n.confidence(), Lifetime: abi.ChainEpoch(c.CommittedCapacitySectorLifetime),
 		Labels: c.Labels, Trees: c.Trees, Proofs: c.Proofs, MaxSectors: c.MaxSealingSectors,
-		DropUnsealed: !c.AlwaysKeepUnsealedCopy, MaxFee: n.maxFee(),
+		DropUnsealed: !c.AlwaysKeepUnsealedCopy, MaxFee: n.maxFee(), Poll: n.epoch(),
 	}
 }
 

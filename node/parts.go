@@ -42,7 +42,8 @@ func (n *Node) addParts() {
 		g.AddService("provider", start, n.provider.role.Close, lifecycle.Deadline(30*time.Second))
 	}
 	g.AddService("subscriptions", nil, n.subs.close)
-	g.AddService("rpc", n.rpc.start, n.rpc.stop)
+	g.AddService("rpc port", n.rpc.open, n.rpc.close)
+	g.Add("rpc", n.rpc.run)
 }
 
 // awaitProtocols waits until every protocol has its handlers.

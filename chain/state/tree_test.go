@@ -46,7 +46,8 @@ func TestRootEqualsActorsLibrary(t *testing.T) {
 			tree, err := state.New(ctx, &bs, v)
 			require.NoError(t, err)
 			store := adt.WrapStore(ctx, cbornode.NewCborStore(&bs))
-			set, flush := func(address.Address, *states8.Actor) error { return nil }, func() (cid.Cid, error) { return cid.Undef, nil }
+			var set func(address.Address, *states8.Actor) error
+			var flush func() (cid.Cid, error)
 			if v == types.StateTreeVersion4 {
 				m, err := states8.NewTree(store)
 				require.NoError(t, err)

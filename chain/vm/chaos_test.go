@@ -21,14 +21,6 @@ import (
 // conformance.md 7).
 type chaosActor struct{}
 
-var chaosAddress = func() address.Address {
-	a, err := address.NewIDAddress(98)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}()
-
 func (chaosActor) Code() cid.Cid {
 	c, err := cid.V1Builder{Codec: cid.Raw, MhType: multihash.IDENTITY}.Sum([]byte("fil/1/chaos"))
 	if err != nil {

@@ -94,7 +94,7 @@ func TestRuntimeAtVersion16(t *testing.T) {
 		{"abort", 2, func(rt runtime8.Runtime) { rt.Abortf(42, "with %d", 42) }, 42},
 		{"reserved abort code", 2, func(rt runtime8.Runtime) { rt.Abortf(7, "as it is") }, 7},
 		{"panic", 2, func(runtime8.Runtime) { panic("plain") }, exitcode.SysErrIllegalInstruction},
-		{"nil map", 2, func(runtime8.Runtime) { var m map[int]int; m[1] = 1 }, exitcode.SysErrIllegalInstruction},
+		{"nil map", 2, func(runtime8.Runtime) { writeTo(nil) }, exitcode.SysErrIllegalInstruction},
 		{"state", 2, func(rt runtime8.Runtime) {
 			rt.StateCreate(&one)
 			var got cbg.CborInt
@@ -161,7 +161,7 @@ func TestRuntimeAtVersion16(t *testing.T) {
 		{"delete twice", 2, func(rt runtime8.Runtime) { rt.DeleteActor(id(100)); rt.DeleteActor(id(100)) }, exitcode.SysErrorIllegalActor},
 		{"state of the deleted", 2, func(rt runtime8.Runtime) { rt.DeleteActor(id(100)); rt.StateReadonly(&one) }, exitcode.SysErrorIllegalArgument},
 		{"new addresses", 2, func(rt runtime8.Runtime) {
-			if rt.NewActorAddress() == rt.NewActorAddress() {
+			if first, second := rt.NewActorAddress(), rt.NewActorAddress(); first == second {
 				rt.Abortf(99, "the same twice")
 			}
 		}, 0},
@@ -339,3 +339,6 @@ func TestRegisterRefusesForeignMethods(t *testing.T) {
 		})
 	}
 }
+
+// writeTo panics in the runtime of Go when the map is nil.
+func writeTo(m map[int]int) { m[1] = 1 }

@@ -62,7 +62,7 @@ func allRows(t *testing.T, arity int, leaves []Node) [][]Node {
 	for row := leaves; len(row) > 1; rows = append(rows, row) {
 		var up []Node
 		for ; len(row) > 0; row = row[arity:] {
-			n := Node{}
+			var n Node
 			if arity == 2 {
 				n = Pair(&row[0], &row[1])
 			} else {

@@ -46,7 +46,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestArityIsShared(t *testing.T) {
 	for _, n := range []int{2, 4, 8, 11} {
-		if Arity(n) != Arity(n) {
+		if first, second := Arity(n), Arity(n); first != second {
 			t.Errorf("arity %d was built twice", n)
 		}
 		fresh, err := New(n, Standard)

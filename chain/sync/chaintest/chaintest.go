@@ -174,8 +174,9 @@ type Engine struct {
 	Chain *store.Store
 
 	mu     sync.Mutex
-	forbid map[cid.Cid]error // guarded by mu
-	seen   []cid.Cid         // guarded by mu: what was judged, in order
+	forbid map[cid.Cid]error         // guarded by mu
+	hold   map[cid.Cid]chan struct{} // guarded by mu
+	seen   []cid.Cid                 // guarded by mu: what was judged, in order
 }
 
 // Forbid makes a block fail with an error.
@@ -186,6 +187,18 @@ func (e *Engine) Forbid(c cid.Cid, err error) {
 		e.forbid = make(map[cid.Cid]error)
 	}
 	e.forbid[c] = err
+}
+
+// Hold makes the judgement of a block wait until release is called.
+func (e *Engine) Hold(c cid.Cid) (release func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.hold == nil {
+		e.hold = make(map[cid.Cid]chan struct{})
+	}
+	gate := make(chan struct{})
+	e.hold[c] = gate
+	return func() { close(gate) }
 }
 
 // Allow takes a Forbid back.
@@ -207,7 +220,15 @@ func (e *Engine) ValidateBlock(ctx context.Context, b *types.FullBlock) error {
 	e.mu.Lock()
 	e.seen = append(e.seen, b.Cid())
 	err := e.forbid[b.Cid()]
+	gate := e.hold[b.Cid()]
 	e.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if err != nil {
 		return err
 	}

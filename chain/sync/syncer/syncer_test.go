@@ -576,6 +576,35 @@ func TestGossipAhead(t *testing.T) {
 	})
 }
 
+func TestGossipWaitsForItsParent(t *testing.T) {
+	sub(t, func(t *testing.T, b *bench) {
+		b.remote.fail(exchange.ErrNoPeers) // there is no other way to the child
+		parent := b.chain.Block(b.chain.Genesis(), 1, 1, "parent")
+		ts, err := types.NewTipSet([]*types.BlockHeader{parent.Header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		child := b.chain.Block(ts, 2, 1, "child")
+		b.putMessages(b.chain, parent)
+		b.putMessages(b.chain, child)
+		release := b.engine.Hold(parent.Cid())
+		b.start()
+		b.gossip("p", parent)
+		b.gossip("p", parent) // again meanwhile: judged once
+		b.gossip("p", child)
+		b.head(b.chain.Genesis())
+		release()
+		top, err := types.NewTipSet([]*types.BlockHeader{child.Header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.head(top)
+		if n := len(b.engine.Judged()); n != 2 {
+			t.Errorf("%d judgements of two blocks", n)
+		}
+	})
+}
+
 // An invalid gossip block is remembered, but the peer that passed it on did no wrong.
 func TestGossipInvalid(t *testing.T) {
 	sub(t, func(t *testing.T, b *bench) {

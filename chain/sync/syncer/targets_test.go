@@ -45,7 +45,7 @@ func TestTargetOrder(t *testing.T) {
 	offer(tg, at(0), "r", b, 20)
 	mustNext(t, tg, at(0), b)
 	tg.failed(at(0), b)
-	mustNext(t, tg, at(0), a) // a failure lets the others go first, however heavy it claims to be
+	mustNext(t, tg, at(5), a) // a failure lets the others go first, however heavy it claims to be
 	offer(tg, at(0), "s", c, 10)
 	mustNext(t, tg, at(0), a) // more peers stand behind it
 	tg.done(a)

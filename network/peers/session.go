@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -43,14 +42,10 @@ func (s State) String() string {
 	}
 }
 
-// Times and scores of sessions.
+// Times of sessions.
 const (
 	identifyTimeout = 30 * time.Second // from connection to identification
 	greetAgain      = 2 * time.Second  // a Ready peer that greets again after this is greeted again
-	scoreHalfLife   = 10 * time.Minute
-	scoreLimit      = -100
-	scoreMax        = 50
-	maxRecords      = 1024 // scores kept of peers that have gone
 )
 
 // action is what the shell must do.
@@ -94,12 +89,6 @@ type session struct {
 	latency    time.Duration
 	protocols  []protocol.ID
 	agent      string
-}
-
-// record is a peer's score; it outlives the session.
-type record struct {
-	score float64
-	at    time.Time
 }
 
 // table decides about sessions: events in, actions out. It does no I/O and reads no clock.
@@ -284,72 +273,6 @@ func (t *table) drop(p peer.ID, why Reason, ban time.Duration) []action {
 		s.state = Closing
 	}
 	return []action{{kind: drop, peer: p, reason: why, ban: ban}}
-}
-
-// fault lowers a peer's score; at the limit the peer is dropped and banned.
-func (t *table) fault(now time.Time, p peer.ID, f Fault) []action {
-	r := t.record(now, p)
-	r.score -= f.penalty()
-	if r.score > scoreLimit || t.trusted(p) && f != Forged {
-		return nil
-	}
-	r.score = scoreLimit / 2 // it comes back on probation
-	return t.drop(p, ReasonScore, strike)
-}
-
-// useful raises a peer's score.
-func (t *table) useful(now time.Time, p peer.ID, points float64) {
-	r := t.record(now, p)
-	r.score = min(scoreMax, r.score+points)
-}
-
-// score is a peer's score now.
-func (t *table) score(now time.Time, p peer.ID) float64 {
-	if r, ok := t.records[p]; ok {
-		return r.decayed(now)
-	}
-	return 0
-}
-
-func (r *record) decayed(now time.Time) float64 {
-	age := max(0, now.Sub(r.at))
-	return r.score * math.Exp2(-float64(age)/float64(scoreHalfLife))
-}
-
-// record finds or makes a peer's score and brings it up to date.
-func (t *table) record(now time.Time, p peer.ID) *record {
-	r, ok := t.records[p]
-	if !ok {
-		t.forget(now)
-		r = &record{at: now}
-		t.records[p] = r
-	}
-	r.score, r.at = r.decayed(now), now
-	return r
-}
-
-// forget keeps the number of records bounded: scores near zero go first, then the oldest
-// of peers that are not connected.
-func (t *table) forget(now time.Time) {
-	if len(t.records) < maxRecords {
-		return
-	}
-	var oldest peer.ID
-	for p, r := range t.records {
-		if _, here := t.sessions[p]; here {
-			continue
-		}
-		if math.Abs(r.decayed(now)) < 1 {
-			delete(t.records, p)
-			continue
-		}
-		if oldest == "" || r.at.Before(t.records[oldest].at) {
-			oldest = p
-		}
-	}
-	if len(t.records) >= maxRecords && oldest != "" {
-		delete(t.records, oldest)
-	}
 }
 
 // ready counts the Ready sessions.

@@ -56,7 +56,8 @@ type Chain interface {
 	//
 	//perm:read
 	ChainGetMessagesInTipset(ctx context.Context, tsk types.TipSetKey) ([]ParentMessage, error)
-	// ChainGetMessage is a message by either of its CIDs, without its signature.
+	// ChainGetMessage is a message by its CID on chain, without its signature; it may still
+	// wait for a block.
 	//
 	//perm:read
 	ChainGetMessage(ctx context.Context, msg cid.Cid) (*types.Message, error)

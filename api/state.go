@@ -60,7 +60,8 @@ type State interface {
 	//perm:read
 	StateVMCirculatingSupplyInternal(ctx context.Context, tsk types.TipSetKey) (CirculatingSupply, error)
 
-	// StateCall runs a message on the state and forgets the result.
+	// StateCall runs a message on the state, after those of its sender in the tipset, and
+	// forgets the changes. It costs nothing, and zero gas means a block's.
 	//
 	//perm:read
 	StateCall(ctx context.Context, msg *types.Message, tsk types.TipSetKey) (*InvocResult, error)

@@ -147,6 +147,16 @@ func testMessage(t *testing.T, a *apiTest) {
 	if after.Nonce != nonce+1 || paid.LessThan(value) || paid.GreaterThan(big.Add(value, sent.Message.RequiredFunds())) {
 		t.Errorf("sender: got nonce %d and %s paid", after.Nonce, paid)
 	}
+	// A call on the message's tipset comes after the message, which took money; on the one
+	// below it does not.
+	all := &types.Message{From: from, To: to, Value: before.Balance}
+	if r := must[*api.InvocResult](t)(a.StateCall(a.ctx, all, ts.Parents())); r.MsgRct.ExitCode != int64(exitcode.SysErrInsufficientFunds) {
+		t.Errorf("call after the message: got %+v", r.MsgRct)
+	}
+	below := must[*types.TipSet](t)(a.ChainGetTipSet(a.ctx, ts.Parents())).Parents()
+	if r := must[*api.InvocResult](t)(a.StateCall(a.ctx, all, below)); r.MsgRct.ExitCode != int64(exitcode.Ok) {
+		t.Errorf("call before the message: got %+v", r.MsgRct)
+	}
 	if got := must[abi.TokenAmount](t)(a.WalletBalance(a.ctx, to)); !got.Equals(value) {
 		t.Errorf("wallet: got %s, want %s", got, value)
 	}

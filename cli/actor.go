@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
@@ -40,6 +42,7 @@ func (a *app) actorLs() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			slices.SortFunc(addrs, byID)
 			list := []actorInfo{}
 			for _, addr := range addrs {
 				act, err := n.StateGetActor(ctx, addr, head.Key())
@@ -57,6 +60,13 @@ func (a *app) actorLs() *cobra.Command {
 			})
 		},
 	})
+}
+
+// byID orders ID addresses as numbers.
+func byID(x, y address.Address) int {
+	i, _ := address.IDFromAddress(x)
+	j, _ := address.IDFromAddress(y)
+	return cmp.Compare(i, j)
 }
 
 func (a *app) actorShow() *cobra.Command {

@@ -157,15 +157,17 @@ func (a *app) showDeals(list []*api.ClientDeal) error {
 		for _, d := range list {
 			rows = append(rows, []string{
 				d.ID.String(), d.Proposal.Provider.String(), fmt.Sprintf("%d/%d", d.Piece+1, d.Pieces),
-				size(uint64(d.Proposal.PieceSize)), dealID(d.ChainDealID), progress(d), d.Root.String(),
+				size(uint64(d.Proposal.PieceSize)), dealID(d.ChainDealID, d.Active), progress(d), d.Root.String(),
 			})
 		}
 		return grid(w, []string{"deal", "provider", ">piece", ">size", ">on chain", "state", "root"}, rows)
 	})
 }
 
-func dealID(id abi.DealID) string {
-	if id == 0 {
+// dealID shows a deal's number on chain. The first deal of a chain has the number 0, so that
+// alone does not tell whether there is one.
+func dealID(id abi.DealID, published bool) string {
+	if id == 0 && !published {
 		return "-"
 	}
 	return fmt.Sprint(id)
@@ -213,7 +215,7 @@ func (a *app) showTaken(list []*api.ProviderDeal) error {
 			if d.Sector != nil {
 				sector = fmt.Sprint(*d.Sector)
 			}
-			rows = append(rows, []string{d.ID.String(), d.Proposal.Client.String(), size(uint64(d.Proposal.PieceSize)), dealID(d.ChainDealID), sector, dash(d.SectorState), state})
+			rows = append(rows, []string{d.ID.String(), d.Proposal.Client.String(), size(uint64(d.Proposal.PieceSize)), dealID(d.ChainDealID, d.Sector != nil), sector, dash(d.SectorState), state})
 		}
 		return grid(w, []string{"deal", "client", ">size", ">on chain", ">sector", "sector state", "state"}, rows)
 	})
@@ -249,7 +251,7 @@ func showDeal(w io.Writer, d *api.ClientDeal) error {
 	return fields(w, append([]string{
 		"Deal", d.ID.String(), "Root", d.Root.String(), "Piece", fmt.Sprintf("%d of %d", d.Piece+1, d.Pieces), "State", progress(d),
 		"Provider says", d.Checkpoint, "Sent", fmt.Sprintf("%s of %s", size(d.Sent), size(d.Size)),
-		"Published in", cidText(d.PublishCid), "On chain", dealID(d.ChainDealID), "Made", when(d.Created),
+		"Published in", cidText(d.PublishCid), "On chain", dealID(d.ChainDealID, d.Active), "Made", when(d.Created),
 	}, proposalFields(&d.Proposal)...)...)
 }
 
@@ -261,7 +263,7 @@ func showTakenDeal(w io.Writer, d *api.ProviderDeal) error {
 	return fields(w, append([]string{
 		"Deal", d.ID.String(), "Root", d.Root.String(), "State", d.Checkpoint, "Waits for", d.Waiting, "Error", d.Err,
 		"Received", fmt.Sprintf("%s of %s", size(d.Received), size(d.Size)), "Published in", cidText(d.PublishCid),
-		"On chain", dealID(d.ChainDealID), "Sector", sector, "Taken", when(d.Created),
+		"On chain", dealID(d.ChainDealID, d.Sector != nil), "Sector", sector, "Taken", when(d.Created),
 	}, proposalFields(&d.Proposal)...)...)
 }
 

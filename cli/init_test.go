@@ -18,7 +18,7 @@ import (
 func newNetwork(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "net")
-	code, out, errOut := run(t, "", "network", "new", "--json", "--out", dir, "--name", "testnet", "--proofs", "insecure", "--sector-size", "2KiB", "--epoch", "1s")
+	code, out, errOut := run(t, "", "network", "new", "--json", "--out", dir, "--name", "testnet", "--proofs", "insecure", "--sector-size", "2KiB", "--epoch", "1s", "--start-in", "1s")
 	require.Zero(t, code, errOut)
 	var v struct {
 		Network struct{ Name, Genesis string }

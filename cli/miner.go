@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/filecoin-project/go-address"
@@ -41,6 +42,7 @@ func (a *app) minerLs() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			slices.SortFunc(addrs, byID)
 			type row struct {
 				Miner address.Address
 				Power api.Claim

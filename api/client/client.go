@@ -125,13 +125,17 @@ func (c *Client) explain(ctx reflect.Value, out *reflect.Value) {
 	case errors.Is(err, ErrToken):
 		err = c.refused()
 	case errors.As(err, &conn):
-		err = fmt.Errorf("%w at %s: %w", ErrUnreachable, c.target.Addr, conn.Unwrap())
+		err = c.unreachable(conn.Unwrap())
 	case errors.As(err, &lib):
 		err = fmt.Errorf("call to %s: %w", c.target.Addr, lib.Unwrap())
 	default:
 		return
 	}
 	*out = reflect.ValueOf(&err).Elem()
+}
+
+func (c *Client) unreachable(err error) error {
+	return fmt.Errorf("%w at %s; is it running? lode daemon starts it (%w)", ErrUnreachable, c.target.Addr, err)
 }
 
 func (c *Client) refused() error {

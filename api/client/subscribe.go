@@ -55,7 +55,7 @@ func (c *Client) subscribe(ctx context.Context, method string, elem reflect.Type
 	case resp != nil && resp.StatusCode == http.StatusUnauthorized:
 		return reflect.Value{}, c.refused()
 	case err != nil:
-		return reflect.Value{}, fmt.Errorf("%w at %s: %w", ErrUnreachable, c.target.Addr, err)
+		return reflect.Value{}, c.unreachable(err)
 	}
 	subCtx, end := context.WithCancel(ctx)
 	c.subs.Go(func() { keepAlive(subCtx, ws) }) // closes ws

@@ -1,5 +1,6 @@
 // Command gen writes proxy_gen.go of package api: for each method of the interfaces a field
-// that holds its function, with the permission as tag, and a method that calls the field.
+// that holds its function, with the permission as tag, and a method that calls the field. It
+// writes docs/api.md, the list of methods for people, too.
 package main
 
 import (
@@ -19,26 +20,44 @@ import (
 )
 
 func main() {
-	out, err := Generate(".")
+	proxy, doc, err := generate(".")
 	if err == nil {
-		err = os.WriteFile("proxy_gen.go", out, 0o644)
+		err = os.WriteFile("proxy_gen.go", proxy, 0o644)
+	}
+	if err == nil {
+		err = os.WriteFile(docFile, doc, 0o644)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
+// docFile is where the list of methods stands, seen from package api.
+const docFile = "../docs/api.md"
+
 type method struct {
-	group, name, perm string
-	fn                *ast.FuncType
+	group, name, perm, doc string
+	fn                     *ast.FuncType
 }
 
-// Generate reads the package in dir and returns the file's text.
-func Generate(dir string) ([]byte, error) {
+// generate reads the package in dir and returns the texts of both files.
+func generate(dir string) (proxy, doc []byte, err error) {
 	fset := token.NewFileSet()
+	methods, imports, err := collect(fset, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if proxy, err = writeProxy(fset, methods, imports); err != nil {
+		return nil, nil, err
+	}
+	return proxy, writeDoc(fset, methods), nil
+}
+
+// collect reads the methods of Node in the order of its interfaces.
+func collect(fset *token.FileSet, dir string) ([]method, map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.Sort(files)
 	interfaces := map[string]*ast.InterfaceType{}
@@ -49,7 +68,7 @@ func Generate(dir string) ([]byte, error) {
 		}
 		parsed, err := parser.ParseFile(fset, f, nil, parser.ParseComments)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, i := range parsed.Imports {
 			path := strings.Trim(i.Path.Value, `"`)
@@ -66,7 +85,7 @@ func Generate(dir string) ([]byte, error) {
 	}
 	node := interfaces["Node"]
 	if node == nil {
-		return nil, fmt.Errorf("%s: no interface Node", dir)
+		return nil, nil, fmt.Errorf("%s: no interface Node", dir)
 	}
 	var methods []method
 	for _, embedded := range node.Methods.List {
@@ -74,12 +93,12 @@ func Generate(dir string) ([]byte, error) {
 		for _, m := range interfaces[group].Methods.List {
 			perm, err := permission(m.Doc)
 			if err != nil {
-				return nil, fmt.Errorf("%s.%s: %w", group, m.Names[0].Name, err)
+				return nil, nil, fmt.Errorf("%s.%s: %w", group, m.Names[0].Name, err)
 			}
-			methods = append(methods, method{group, m.Names[0].Name, perm, m.Type.(*ast.FuncType)})
+			methods = append(methods, method{group, m.Names[0].Name, perm, m.Doc.Text(), m.Type.(*ast.FuncType)})
 		}
 	}
-	return write(fset, methods, imports)
+	return methods, imports, nil
 }
 
 func pkgName(path string) string {
@@ -98,15 +117,9 @@ func permission(doc *ast.CommentGroup) (string, error) {
 	return "", fmt.Errorf("no //perm: line in its comment")
 }
 
-func write(fset *token.FileSet, methods []method, imports map[string]string) ([]byte, error) {
+func writeProxy(fset *token.FileSet, methods []method, imports map[string]string) ([]byte, error) {
 	var body bytes.Buffer
-	show := func(n ast.Node) string {
-		var b bytes.Buffer
-		if err := printer.Fprint(&b, fset, n); err != nil {
-			panic(err) // a bytes.Buffer takes everything
-		}
-		return b.String()
-	}
+	show := func(n ast.Node) string { return source(fset, n) }
 	body.WriteString("// Proxy implements Node by the functions in its fields. A client fills them with calls\n" +
 		"// over the wire.\ntype Proxy struct {\n\tCall Calls\n}\n\n" +
 		"// Calls has a field for every method, tagged with the permission that it needs.\ntype Calls struct {\n")
@@ -161,6 +174,15 @@ func write(fset *token.FileSet, methods []method, imports map[string]string) ([]
 	}
 	head.WriteString(")\n\n")
 	return format.Source(append(head.Bytes(), body.Bytes()...))
+}
+
+// source is the text of a piece of code.
+func source(fset *token.FileSet, n ast.Node) string {
+	var b bytes.Buffer
+	if err := printer.Fprint(&b, fset, n); err != nil {
+		panic(err) // a bytes.Buffer takes everything
+	}
+	return b.String()
 }
 
 func sortedKeys(m map[string]string) []string {

@@ -2,15 +2,18 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestProxyIsFresh(t *testing.T) {
-	want, err := Generate("..")
+func TestGeneratedFilesAreFresh(t *testing.T) {
+	proxy, doc, err := generate("..")
 	require.NoError(t, err)
-	got, err := os.ReadFile("../proxy_gen.go")
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(got), "run go generate in package api")
+	for path, want := range map[string][]byte{"proxy_gen.go": proxy, docFile: doc} {
+		got, err := os.ReadFile(filepath.Join("..", path))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got), "%s: run go generate in package api", path)
+	}
 }

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/lodenet/lode/repo"
+)
+
+// locked is a buffer that a daemon writes to while the test reads.
+type locked struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// onRepo runs a real command line on a repo.
+func onRepo(ctx context.Context, dir string, errOut *locked, args ...string) (int, string) {
+	var out bytes.Buffer
+	std := Std{In: strings.NewReader(""), Out: &out, Err: errOut, Env: []string{"HOME=" + dir}}
+	code := Main(ctx, append([]string{"--repo", dir, "--timeout", "60s"}, args...), std)
+	return code, out.String()
+}
+
+// startDaemon runs a daemon; the channel gives its exit code.
+func startDaemon(ctx context.Context, dir string, log *locked) <-chan int {
+	done := make(chan int, 1)
+	go func() {
+		var out bytes.Buffer
+		done <- Main(ctx, []string{"--repo", dir, "daemon"}, Std{In: strings.NewReader(""), Out: &out, Err: log, Env: []string{"HOME=" + dir}})
+	}()
+	return done
+}
+
+// TestDaemon runs a miner of its own network through its life: start, mine, send, stop over
+// the api, start again, stop by a signal.
+func TestDaemon(t *testing.T) {
+	net := newNetwork(t)
+	dir := filepath.Join(t.TempDir(), "node")
+	var log locked
+	code, _ := onRepo(t.Context(), dir, &log, "init", "--network", net, "--preseal", filepath.Join(net, "miner-0"), "--no-passphrase",
+		"--api-listen", "/ip4/127.0.0.1/tcp/0/http", "--listen", "/ip4/127.0.0.1/tcp/0")
+	require.Zero(t, code, log.String())
+
+	done := startDaemon(t.Context(), dir, &log)
+	code, _ = onRepo(t.Context(), dir, &log, "wait-api")
+	require.Zero(t, code, log.String())
+
+	code, out := onRepo(t.Context(), dir, &log, "wallet", "default")
+	require.Zero(t, code, log.String())
+	code, out = onRepo(t.Context(), dir, &log, "--json", "send", strings.TrimSpace(out), "0.5", "--yes", "--wait")
+	require.Zero(t, code, log.String())
+	var sent struct {
+		Height  int64
+		Receipt struct{ ExitCode int64 }
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &sent))
+	require.Positive(t, sent.Height)
+
+	// A message that fails on chain has an exit code of its own: no actor has method 99.
+	code, _ = onRepo(t.Context(), dir, &log, "send", "t01000", "0", "--method", "99", "--yes", "--wait")
+	require.NotZero(t, code)
+
+	code, _ = onRepo(t.Context(), dir, &log, "stop")
+	require.Zero(t, code, log.String())
+	require.Zero(t, <-done, log.String())
+	code, _ = onRepo(t.Context(), dir, &log, "chain", "head")
+	require.Equal(t, exitUnreachable, code)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done = startDaemon(ctx, dir, &log)
+	code, _ = onRepo(t.Context(), dir, &log, "wait-api")
+	require.Zero(t, code, log.String())
+	code, out = onRepo(t.Context(), dir, &log, "--json", "chain", "head")
+	require.Zero(t, code, log.String())
+	var head struct{ Height int64 }
+	require.NoError(t, json.Unmarshal([]byte(out), &head))
+	require.GreaterOrEqual(t, head.Height, sent.Height, "the chain was lost")
+	cancel()
+	select {
+	case code := <-done:
+		require.Zero(t, code, log.String())
+	case <-time.After(time.Minute):
+		t.Fatal("the daemon does not stop")
+	}
+}
+
+func TestDaemonWithoutItsPort(t *testing.T) {
+	network := newNetwork(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // the end of the test
+	port := strings.TrimPrefix(l.Addr().String(), "127.0.0.1:")
+	dir := filepath.Join(t.TempDir(), "node")
+	var log locked
+	code, _ := onRepo(t.Context(), dir, &log, "init", "--network", network, "--no-passphrase", "--api-listen", "/ip4/127.0.0.1/tcp/"+port+"/http", "--listen", "/ip4/127.0.0.1/tcp/0")
+	require.Zero(t, code, log.String())
+	require.Equal(t, exitError, <-startDaemon(t.Context(), dir, &log))
+	require.Contains(t, log.String(), "address already in use")
+	require.Contains(t, log.String(), "API.ListenAddress")
+	r, err := repo.Open(dir, nil)
+	require.NoError(t, err, "the failed start kept the lock")
+	require.NoError(t, r.Close())
+	_, err = os.Stat(filepath.Join(dir, "api"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

@@ -31,8 +31,6 @@ type Template struct {
 	Receipts   cid.Cid
 	BaseWeight big.Int         // of Base
 	BaseFee    abi.TokenAmount // for this block
-
-	worker address.Address // key that signs
 }
 
 // Block builds the unsigned block and stores its message lists in bs.

@@ -3,8 +3,9 @@
 //
 // Block is the pure part: everything that goes into a block in, the block out. Miner is the
 // loop for one miner actor; it runs in the goroutine of Run, can be run again after it
-// ended, and never signs what the slash filter refuses. It decides nothing about the chain
+// ended, validates a block of its own before it is shown, and never publishes what the slash
+// filter refuses. It decides nothing about the chain
 // and reads all it needs through small interfaces.
 //
-// Start with miner.go, then block.go.
+// Start with miner.go, then round.go, block.go and slash.go.
 package mining

@@ -3,13 +3,8 @@ package mining
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math"
 	"sync/atomic"
-	"time"
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
@@ -35,6 +30,8 @@ type Rules interface {
 	State(ctx context.Context, ts *types.TipSet) (state, receipts cid.Cid, err error)
 	Weight(ctx context.Context, ts *types.TipSet) (big.Int, error)
 	BaseFee(ctx context.Context, ts *types.TipSet) (abi.TokenAmount, error)
+	// ValidateBlock is what other nodes will ask; consensus.ErrTemporal means only early.
+	ValidateBlock(ctx context.Context, b *types.FullBlock) error
 }
 
 // Selector picks the messages of a block on ts; quality is that of the ticket, 0 to 1.
@@ -77,16 +74,21 @@ type Deps struct {
 type Stats struct {
 	Rounds    uint64 // tried
 	Won       uint64 // with at least one win
+	Nulls     uint64 // not won, or the miner was not eligible
 	Published uint64
 	Late      uint64 // published after their time
-	Failed    uint64 // won and not published
+	Failed    uint64 // lost to an error
+	Skipped   uint64 // gone by while an earlier round was still worked on
+	Emptied   uint64 // published without messages, because those selected were not valid
 }
 
 // Miner makes the blocks of one miner actor.
 type Miner struct {
 	d      Deps
 	epochs clock.Epochs
-	stats  struct{ rounds, won, published, late, failed atomic.Uint64 }
+	stats  struct {
+		rounds, won, nulls, published, late, failed, skipped, emptied atomic.Uint64
+	}
 }
 
 // New makes a miner.
@@ -97,7 +99,10 @@ func New(d Deps) *Miner {
 // Stats reads the counters. Safe from any goroutine.
 func (m *Miner) Stats() Stats {
 	s := &m.stats
-	return Stats{s.rounds.Load(), s.won.Load(), s.published.Load(), s.late.Load(), s.failed.Load()}
+	return Stats{
+		Rounds: s.rounds.Load(), Won: s.won.Load(), Nulls: s.nulls.Load(), Published: s.published.Load(),
+		Late: s.late.Load(), Failed: s.failed.Load(), Skipped: s.skipped.Load(), Emptied: s.emptied.Load(),
+	}
 }
 
 // Run mines round after round until ctx ends. What goes wrong in a round is logged and
@@ -107,17 +112,16 @@ func (m *Miner) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b, err := filter.Last(ctx, m.d.Miner); err != nil {
+	// We may have been killed between signing a block and publishing it.
+	if err := m.republish(ctx, filter); err != nil {
 		return err
-	} else if b != nil {
-		// We may have been killed between signing and publishing it.
-		if err := m.d.Publisher.Publish(ctx, b); err != nil && ctx.Err() == nil {
-			m.d.Log.Warn("cannot publish the last block signed before the restart", "block", b.Cid(), "err", err)
-		}
 	}
 	var last abi.ChainEpoch
 	for {
 		round := max(m.epochs.At(m.d.Clock.Now())+1, last+1)
+		if last > 0 {
+			m.stats.skipped.Add(uint64(round - last - 1))
+		}
 		last = round
 		// The blocks of the round before have had time to arrive.
 		if err := m.d.Clock.Until(ctx, m.epochs.Start(round-1).Add(m.d.Network.Propagation())); err != nil {
@@ -135,132 +139,16 @@ func (m *Miner) Run(ctx context.Context) error {
 	}
 }
 
-// round draws the election of a round and, when it is won, makes and publishes the block.
-func (m *Miner) round(ctx context.Context, filter *SlashFilter, round abi.ChainEpoch) error {
-	t, err := m.try(ctx, round)
-	if err != nil || t == nil {
+// republish hands the last block that was signed here on once more. It is in the chain
+// already, unless publishing failed or was cut short: then nothing else can be signed on its
+// parents, so a network's only miner would be stuck.
+func (m *Miner) republish(ctx context.Context, filter *SlashFilter) error {
+	b, err := filter.Last(ctx, m.d.Miner)
+	if err != nil || b == nil {
 		return err
 	}
-	// Two-faced blocks of the base come out in this time; the store then has another head.
-	base := t.Base
-	if err := m.d.Clock.Until(ctx, m.epochs.Start(round-1).Add(m.d.Network.Propagation()+m.d.Network.Equivocation())); err != nil {
-		return err
-	}
-	if head := m.d.Chain.Head(); !head.Equals(base) && head.Height() < round {
-		if t, err = m.try(ctx, round); err != nil || t == nil {
-			return err
-		}
-	}
-	m.stats.won.Add(1)
-	block, err := Block(ctx, m.d.Chain, *t)
-	if err != nil {
-		return err
-	}
-	if err := m.sign(ctx, block.Header, t); err != nil {
-		return err
-	}
-	if err := m.d.Clock.Until(ctx, time.Unix(int64(t.Timestamp), 0)); err != nil {
-		return err
-	}
-	if err := filter.Claim(ctx, block, t.Base); err != nil {
-		return err
-	}
-	late := m.d.Clock.Now().Sub(time.Unix(int64(t.Timestamp), 0))
-	if err := m.d.Publisher.Publish(ctx, block); err != nil {
-		return fmt.Errorf("publish block %s: %w", block.Cid(), err)
-	}
-	m.stats.published.Add(1)
-	if late > m.d.Network.Propagation() {
-		m.stats.late.Add(1)
-		m.d.Log.Warn("block was late; is the machine too slow for the epoch?", "epoch", round, "late", late)
-	}
-	m.d.Log.Info("mined a block", "miner", m.d.Miner, "epoch", round, "block", block.Cid(), "messages", len(t.Messages), "wins", t.Election.WinCount)
-	return nil
-}
-
-// try draws the election on the present head. It returns nil when there is nothing to mine.
-func (m *Miner) try(ctx context.Context, round abi.ChainEpoch) (*Template, error) {
-	base := m.d.Chain.Head()
-	if base.Height() >= round {
-		return nil, nil // someone's clock is ahead of ours, or a round was tried again
-	}
-	mb, err := m.d.Rules.MiningBase(ctx, base, round, m.d.Miner)
-	if err != nil {
-		return nil, fmt.Errorf("mining base on %d: %w", base.Height(), err)
-	}
-	if !mb.Eligible {
-		return nil, nil
-	}
-	rbase := mb.LastBeacon()
-	t := &Template{
-		Miner: m.d.Miner, Base: base, Height: round, Timestamp: m.epochs.Timestamp(round), Beacons: mb.Beacons,
-	}
-	random, err := consensus.ElectionDraw(rbase, m.d.Miner, round)
-	if err != nil {
-		return nil, err
-	}
-	vrf, err := m.vrf(ctx, mb.Worker, random)
-	if err != nil {
-		return nil, fmt.Errorf("election: %w", err)
-	}
-	t.Election = &types.ElectionProof{WinCount: consensus.WinCount(vrf, mb.MinerPower, mb.TotalPower), VRFProof: vrf}
-	if t.Election.WinCount < 1 {
-		return nil, nil
-	}
-	if random, err = consensus.TicketDraw(rbase, m.d.Miner, round, base); err != nil {
-		return nil, err
-	}
-	if vrf, err = m.vrf(ctx, mb.Worker, random); err != nil {
-		return nil, fmt.Errorf("ticket: %w", err)
-	}
-	t.Ticket = &types.Ticket{VRFProof: vrf}
-	winning, err := consensus.WinningDraw(rbase, m.d.Miner, round)
-	if err != nil {
-		return nil, err
-	}
-	if t.WinPoSt, err = m.d.Prover.WinningPoSt(ctx, m.d.Miner, mb.Sectors, winning); err != nil {
-		return nil, fmt.Errorf("winning PoSt: %w", err)
-	}
-	if t.State, t.Receipts, err = m.d.Rules.State(ctx, base); err != nil {
-		return nil, fmt.Errorf("state of the base: %w", err)
-	}
-	if t.BaseWeight, err = m.d.Rules.Weight(ctx, base); err != nil {
-		return nil, fmt.Errorf("weight of the base: %w", err)
-	}
-	if t.BaseFee, err = m.d.Rules.BaseFee(ctx, base); err != nil {
-		return nil, fmt.Errorf("base fee: %w", err)
-	}
-	if t.Messages, err = m.d.Messages.Select(ctx, base, quality(t.Ticket)); err != nil {
-		return nil, fmt.Errorf("select messages: %w", err)
-	}
-	t.worker = mb.Worker
-	return t, nil
-}
-
-func (m *Miner) vrf(ctx context.Context, worker address.Address, random []byte) ([]byte, error) {
-	sig, err := m.d.Signer.Sign(ctx, worker, random)
-	if err != nil {
-		return nil, err
-	}
-	if sig.Type != crypto.SigTypeBLS {
-		return nil, errors.New("worker key is not a BLS key")
-	}
-	return sig.Data, nil
-}
-
-func (m *Miner) sign(ctx context.Context, h *types.BlockHeader, t *Template) error {
-	b, err := h.SigningBytes()
-	if err != nil {
-		return err
-	}
-	if h.BlockSig, err = m.d.Signer.Sign(ctx, t.worker, b); err != nil {
-		return fmt.Errorf("sign the block: %w", err)
+	if err := m.d.Publisher.Publish(ctx, b); err != nil && ctx.Err() == nil {
+		m.d.Log.Warn("cannot publish a block that was signed before", "miner", m.d.Miner, "block", b.Cid(), "err", err)
 	}
 	return nil
-}
-
-// quality is how likely the ticket is to be the first of its round: 1 − hash/2^256.
-func quality(t *types.Ticket) float64 {
-	h := t.Hash()
-	return 1 - float64(binary.BigEndian.Uint64(h[:8]))/math.MaxUint64
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/lodenet/lode/chain/store"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/chain/types/sigs"
+	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/proofs"
 	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/insecure"
@@ -192,7 +193,12 @@ func On(tb testing.TB, s *store.Store, sectors ...int) *Chain {
 
 // NewEngine makes an engine of the same network over another chain.
 func (c *Chain) NewEngine(chain consensus.Chain) *consensus.Engine {
-	return consensus.New(chain, beacon.Local{}, c.Verifier, c.Network, c.Clock, slog.New(slog.DiscardHandler))
+	return c.EngineAt(chain, c.Clock)
+}
+
+// EngineAt is NewEngine with another clock.
+func (c *Chain) EngineAt(chain consensus.Chain, clk clock.Clock) *consensus.Engine {
+	return consensus.New(chain, beacon.Local{}, c.Verifier, c.Network, clk, slog.New(slog.DiscardHandler))
 }
 
 func (m *Miner) id(tb testing.TB) abi.ActorID {

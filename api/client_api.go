@@ -109,7 +109,7 @@ type ClientDeal struct {
 	Sent        uint64 // bytes of Size
 	Size        uint64
 	PublishCid  *cid.Cid
-	ChainDealID abi.DealID // 0 until known
+	ChainDealID abi.DealID // known once PublishCid is; 0 is a real id
 	Active      bool       // the sector that holds it is proven on chain
 	Done        bool       // active or failed: nothing more will change by itself
 }

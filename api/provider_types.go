@@ -139,7 +139,7 @@ type ProviderDeal struct {
 	Received    uint64 // bytes of Size
 	Size        uint64
 	PublishCid  *cid.Cid
-	ChainDealID abi.DealID // 0 until known
+	ChainDealID abi.DealID // known once PublishCid is; 0 is a real id
 	Sector      *abi.SectorNumber
 	SectorState string
 	Offset      abi.PaddedPieceSize

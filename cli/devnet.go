@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -79,7 +80,7 @@ func (a *app) openDevnet(ctx context.Context, dir string, fl devnetFlags) (*devn
 	}
 	last := ""
 	return devnet.Found(ctx, dir, spec, func(step string, done float64) {
-		if line := fmt.Sprintf("%s: %3.0f%%", step, 100*done); line != last {
+		if line := fmt.Sprintf("%s: %3.0f%%", step, 10*math.Floor(10*done)); line != last {
 			last = line
 			a.say("%s", line)
 		}
@@ -112,8 +113,7 @@ try next:
   export LODE_REPO=%s
   lode chain head
   lode wallet ls
-  lode client import FILE
-  lode deal make ROOT --provider %s
+  lode deal make FILE --provider %s --yes --wait
   lode devnet status --dir %s
 `, f.Repo(client), f.Plan().Nodes[0].Miner, st.Dir)
 	return err

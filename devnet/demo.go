@@ -194,7 +194,7 @@ func (d *demo) store(ctx context.Context) (*api.DataRoot, error) {
 func short(id uuid.UUID) string { return id.String()[:8] }
 
 func onChain(dl *api.ClientDeal) string {
-	if dl.ChainDealID == 0 {
+	if dl.PublishCid == nil {
 		return ""
 	}
 	return fmt.Sprintf(", deal id %d", dl.ChainDealID)

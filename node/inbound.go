@@ -7,15 +7,12 @@ import (
 
 	"github.com/filecoin-project/go-state-types/crypto"
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/lodenet/lode/chain/consensus"
 	"github.com/lodenet/lode/chain/mpool"
 	"github.com/lodenet/lode/chain/sync/hello"
 	"github.com/lodenet/lode/chain/sync/syncer"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
-	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/gossip"
 )
 
@@ -27,7 +24,7 @@ const maxBlockGossip = 1<<20 - 1<<15
 func (n *Node) buildSync(context.Context) error {
 	n.syncer = syncer.New(n.store, n.engine, n.exchange, n.peers, syncer.Options{
 		Epochs: n.epochs, Classify: classify, Pool: n.pooled, Swap: n.chainSwap,
-		Incoming: n.blocks, Dispatcher: n.dispatcher,
+		Incoming: n.gate.Blocks, Dispatcher: n.dispatcher,
 	}, n.clk, n.log)
 	return nil
 }
@@ -58,44 +55,28 @@ func (n *Node) pooled(c cid.Cid) (types.ChainMsg, bool) {
 // onHello hands a peer's head to the syncer, which is built after the greeting.
 func (n *Node) onHello(h hello.Head) { n.syncer.Offer(h.Peer, h.Key, h.Height, h.Weight) }
 
-// gossipBlock judges an announced block cheaply and passes it to the syncer's queue.
-func (n *Node) gossipBlock(ctx context.Context, from peer.ID, data []byte) gossip.Verdict {
-	msg, err := types.DecodeBlockMsg(data)
-	if err != nil {
-		n.log.Debug("block refused", "peer", from, "err", err)
-		return gossip.Reject
-	}
-	verdict, err := n.engine.CheckGossip(ctx, msg)
+// checkBlock is consensus's cheap check, as gossip wants it.
+func (n *Node) checkBlock(ctx context.Context, m *types.BlockMsg) (gossip.Verdict, error) {
+	verdict, err := n.engine.CheckGossip(ctx, m)
 	switch verdict {
+	case consensus.Accept:
+		return gossip.Accept, nil
 	case consensus.Reject:
-		n.log.Debug("block refused", "peer", from, "block", msg.Cid(), "err", err)
-		return gossip.Reject
-	case consensus.Ignore:
-		return gossip.Ignore
+		return gossip.Reject, err
 	}
-	dispatch.Publish(n.blocks, dispatch.Envelope[*types.BlockMsg]{From: string(from), At: n.clk.Now(), Size: len(data), Msg: msg})
-	return gossip.Accept
+	return gossip.Ignore, err
 }
 
-// gossipMessage offers an announced message to the pool, whose answer is the verdict.
-func (n *Node) gossipMessage(ctx context.Context, from peer.ID, data []byte) gossip.Verdict {
-	if len(data) > types.MaxMessageBytes {
-		return gossip.Reject
+// checkMessage adds an announced message to the pool, whose answer is the verdict.
+func (n *Node) checkMessage(ctx context.Context, m *types.SignedMessage) (gossip.Verdict, error) {
+	err := n.pool.Add(ctx, m, false)
+	switch {
+	case err == nil:
+		return gossip.Accept, nil
+	case mpool.Ignore(err):
+		return gossip.Ignore, err
 	}
-	m, err := types.DecodeSignedMessage(data)
-	if err != nil {
-		n.log.Debug("message refused", "peer", from, "err", err)
-		return gossip.Reject
-	}
-	if err := n.pool.Add(ctx, m, false); err != nil {
-		if mpool.Ignore(err) {
-			return gossip.Ignore
-		}
-		n.log.Debug("message refused", "peer", from, "message", m.Cid(), "err", err)
-		return gossip.Reject
-	}
-	dispatch.Publish(n.messages, dispatch.Envelope[*types.SignedMessage]{From: string(from), At: n.clk.Now(), Size: len(data), Msg: m})
-	return gossip.Accept
+	return gossip.Reject, err
 }
 
 // Publish implements mining.Publisher: a block of our own goes into our chain first, then to
@@ -118,6 +99,7 @@ func (n *Node) Publish(ctx context.Context, b *types.FullBlock) error {
 	if len(raw) > maxBlockGossip {
 		return fmt.Errorf("block %s takes %d bytes in gossip, at most %d", b.Cid(), len(raw), maxBlockGossip)
 	}
+	n.gate.Published(b.Cid())
 	return n.gossip.PublishBlock(ctx, raw)
 }
 

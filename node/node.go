@@ -21,6 +21,7 @@ import (
 	"github.com/lodenet/lode/chain/store"
 	"github.com/lodenet/lode/chain/sync/exchange"
 	"github.com/lodenet/lode/chain/sync/hello"
+	"github.com/lodenet/lode/chain/sync/inbound"
 	"github.com/lodenet/lode/chain/sync/syncer"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/chain/vm"
@@ -87,8 +88,7 @@ type Node struct {
 
 	host       *host.Host
 	dispatcher *dispatch.Dispatcher
-	blocks     *dispatch.Topic[*types.BlockMsg]
-	messages   *dispatch.Topic[*types.SignedMessage]
+	gate       *inbound.Gate
 	gossip     *gossip.Gossip
 	hello      *hello.Service
 	peers      *peers.Manager

@@ -287,3 +287,26 @@ func TestTipSetAtAndAfter(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want.Key(), got.Key())
 }
+
+// A fork that cannot be weighed does not hold up the chain beside it.
+func TestTroubleWithOneForkOnly(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t, vfs.NewMem())
+	g := genesis(t, s)
+	main := chain(t, s, g, 1, 3)
+	boom := errors.New("boom")
+	bad := tipset(t, header(t, main[0], 2, 9, 0, 5))
+	good := tipset(t, header(t, main[2], 3, 9, 0, 1))
+	picky := func(ctx context.Context, ts *types.TipSet) (big.Int, error) {
+		if ts.Equals(bad) {
+			return big.Zero(), boom
+		}
+		return weigh(ctx, ts)
+	}
+	_, err := s.Offer(ctx, bad, picky)
+	require.ErrorIs(t, err, boom)
+	moved, err := s.Offer(ctx, good, picky)
+	require.NoError(t, err)
+	require.True(t, moved)
+	require.Equal(t, good.Key(), s.Head().Key())
+}

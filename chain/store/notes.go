@@ -2,15 +2,12 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/filecoin-project/go-address"
-	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/chain/types"
@@ -116,56 +113,3 @@ func (s *Store) BadBlocks(ctx context.Context, limit int) (out []BadBlock, err e
 }
 
 func badKey(c cid.Cid) []byte { return append([]byte{keyBad}, c.Bytes()...) }
-
-// RecordMined remembers a block of our own, durably, before it is shown to anyone.
-func (s *Store) RecordMined(ctx context.Context, h *types.BlockHeader) error {
-	return s.write(ctx, pebble.Sync, func(w *pebble.Batch) error {
-		return errors.Join(
-			putHeaders(w, []*types.BlockHeader{h}),
-			w.Set(minedAtKey(h.Miner, h.Height), h.Cid().Bytes(), nil),
-			w.Set(minedOnKey(h.Miner, types.NewTipSetKey(h.Parents...)), h.Cid().Bytes(), nil),
-		)
-	})
-}
-
-// MinedAt is the block that a miner of this node made at a height; nil when none.
-func (s *Store) MinedAt(ctx context.Context, miner address.Address, h abi.ChainEpoch) (*types.BlockHeader, error) {
-	return s.mined(ctx, minedAtKey(miner, h))
-}
-
-// MinedOn is the latest block that a miner of this node made on some parents; nil when none.
-func (s *Store) MinedOn(ctx context.Context, miner address.Address, parents types.TipSetKey) (*types.BlockHeader, error) {
-	return s.mined(ctx, minedOnKey(miner, parents))
-}
-
-func (s *Store) mined(ctx context.Context, key []byte) (*types.BlockHeader, error) {
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	raw, err := get(s.db, key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("own blocks: %w", err)
-	}
-	c, err := cid.Cast(raw)
-	if err != nil {
-		return nil, fmt.Errorf("own blocks: %w", err)
-	}
-	return s.Header(ctx, c)
-}
-
-func minedAtKey(miner address.Address, h abi.ChainEpoch) []byte {
-	return binary.BigEndian.AppendUint64(minedKey(miner, 'h'), uint64(h))
-}
-
-func minedOnKey(miner address.Address, parents types.TipSetKey) []byte {
-	return append(minedKey(miner, 'p'), parents.Bytes()...)
-}
-
-func minedKey(miner address.Address, kind byte) []byte {
-	k := append([]byte{keyMined, byte(len(miner.Bytes()))}, miner.Bytes()...)
-	return append(k, kind)
-}

@@ -118,8 +118,6 @@ func TestNotes(t *testing.T) {
 	require.NoError(t, s.MarkBad(ctx, bad, "smells", now))
 	require.NoError(t, s.MarkBad(ctx, testCid(t, "bad", 2), "too", now))
 	require.NoError(t, s.UnmarkBad(ctx, testCid(t, "bad", 2)))
-	own := header(t, g, 5, 3, 0, 1)
-	require.NoError(t, s.RecordMined(ctx, own))
 	require.NoError(t, s.Close())
 
 	s = open(t, fs)
@@ -138,18 +136,6 @@ func TestNotes(t *testing.T) {
 	list, err := s.BadBlocks(ctx, 10)
 	require.NoError(t, err)
 	require.Equal(t, []BadBlock{b}, list)
-
-	at, err := s.MinedAt(ctx, own.Miner, 3)
-	require.NoError(t, err)
-	require.Equal(t, own.Cid(), at.Cid())
-	on, err := s.MinedOn(ctx, own.Miner, g.Key())
-	require.NoError(t, err)
-	require.Equal(t, own.Cid(), on.Cid())
-	for _, other := range []*types.BlockHeader{header(t, g, 6, 3, 0, 1), header(t, g, 5, 4, 0, 1)} {
-		at, err = s.MinedAt(ctx, other.Miner, other.Height)
-		require.NoError(t, err)
-		require.Nil(t, at)
-	}
 }
 
 func TestBlockstore(t *testing.T) {

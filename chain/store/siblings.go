@@ -136,12 +136,15 @@ func (s *Store) weighed(ctx context.Context, h abi.ChainEpoch, weigh Weigh) ([]w
 	if err != nil {
 		return nil, err
 	}
-	return formWeighed(ctx, all, weigh)
+	return s.formWeighed(ctx, all, weigh)
 }
 
-func formWeighed(ctx context.Context, all []*types.BlockHeader, weigh Weigh) ([]weighed, error) {
+// formWeighed leaves out tipsets that cannot be weighed, so that trouble with one does not
+// hold up the others; when that leaves none, it is an error.
+func (s *Store) formWeighed(ctx context.Context, all []*types.BlockHeader, weigh Weigh) ([]weighed, error) {
 	_, groups := split(all)
 	out := make([]weighed, 0, len(groups))
+	var trouble error
 	for _, g := range groups {
 		ts, err := types.NewTipSet(g)
 		if err != nil {
@@ -149,9 +152,16 @@ func formWeighed(ctx context.Context, all []*types.BlockHeader, weigh Weigh) ([]
 		}
 		w, err := weigh(ctx, ts)
 		if err != nil {
-			return nil, fmt.Errorf("weigh %s: %w", ts, err)
+			trouble = errors.Join(trouble, fmt.Errorf("weigh %s: %w", ts, err))
+			continue
 		}
 		out = append(out, weighed{ts, w})
+	}
+	if trouble != nil {
+		if len(out) == 0 || ctx.Err() != nil {
+			return nil, trouble
+		}
+		s.log.Warn("some tipsets cannot be weighed and are no candidates for the head", "err", trouble)
 	}
 	sortWeighed(out)
 	return out, nil
@@ -173,9 +183,12 @@ func (s *Store) validFrom(ctx context.Context, from abi.ChainEpoch, weigh Weigh)
 	}
 	var out []weighed
 	for _, all := range byHeight {
-		cands, err := formWeighed(ctx, all, weigh)
+		cands, err := s.formWeighed(ctx, all, weigh)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			return nil, err
+			s.log.Warn("some tipsets cannot be weighed and are no candidates for the head", "err", err)
 		}
 		out = append(out, cands...)
 	}

@@ -69,7 +69,6 @@ const (
 	keyValid      = 'v' // height, CID → nothing: a validated block
 	keyBad        = 'x' // CID → why (JSON)
 	keyCursor     = 'c' // follower's name → tipset key
-	keyMined      = 'o' // miner, height or parents → CID of our own block
 )
 
 // Open opens the store in a folder, which is made when missing. Only one process can have it

@@ -14,6 +14,7 @@ import (
 	"github.com/filecoin-project/go-state-types/big"
 	fcrypto "github.com/filecoin-project/go-state-types/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/lodenet/lode/chain/genesis"
 	"github.com/lodenet/lode/chain/types"
@@ -47,6 +48,8 @@ type Member struct {
 	Name string
 	// Identity is the file with the key of the peer id.
 	Identity string
+	// Port is where the node listens on the loopback interface, TCP and QUIC.
+	Port int
 	// Keys are wallet keys, the default one first.
 	Keys []Key
 	// Miner is the address of the miner that the node runs, or address.Undef.
@@ -139,6 +142,11 @@ func (s *Spec) member(dir string, i int) (*Member, error) {
 	if _, err := host.Identity(m.Identity); err != nil {
 		return nil, err
 	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	m.Port = port
 	// A miner's worker must be a BLS key; elsewhere both kinds serve, and secp256k1 is the
 	// usual one of wallets.
 	kind := fcrypto.SigTypeSecp256k1
@@ -181,6 +189,13 @@ func (s *Spec) preseal(ctx context.Context, dir string, i int, m *Member, progre
 		Owner: m.Keys[0].Address, Worker: m.Keys[0].Address, PeerID: abi.PeerID(pid),
 		// A tenth of the account goes to the miner actor, for pledges and deal collateral.
 		Funds: big.Div(s.Funds, big.NewInt(10)),
+	}
+	for _, text := range listenAddrs(m.Port) {
+		addr, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return genesis.Miner{}, err
+		}
+		out.Multiaddrs = append(out.Multiaddrs, addr.Bytes())
 	}
 	for _, sec := range sealed.Sectors {
 		out.Sectors = append(out.Sectors, genesis.Sector{Number: sec.Number, SealedCID: sec.CommR})

@@ -30,16 +30,8 @@ const (
 // InitRepos makes a repo for every member under dir, named after it. Each node gets fixed
 // ports on the loopback interface and knows all others.
 func (b *Birth) InitRepos(ctx context.Context, dir string) error {
-	ports := make([]int, len(b.Members))
-	for i := range ports {
-		p, err := freePort()
-		if err != nil {
-			return err
-		}
-		ports[i] = p
-	}
 	for i := range b.Members {
-		cfg, err := b.config(i, ports)
+		cfg, err := b.config(i)
 		if err != nil {
 			return err
 		}
@@ -55,11 +47,11 @@ func (b *Birth) InitRepos(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (b *Birth) config(i int, ports []int) (repo.Config, error) {
+func (b *Birth) config(i int) (repo.Config, error) {
 	m := b.Members[i]
 	cfg := repo.DefaultConfig()
 	cfg.API.ListenAddress = "/ip4/127.0.0.1/tcp/0/http"
-	cfg.Libp2p.ListenAddresses = listenAddrs(ports[i])
+	cfg.Libp2p.ListenAddresses = listenAddrs(m.Port)
 	for j, other := range b.Members {
 		if j == i {
 			continue
@@ -72,7 +64,7 @@ func (b *Birth) config(i int, ports []int) (repo.Config, error) {
 		if err != nil {
 			return repo.Config{}, err
 		}
-		for _, a := range listenAddrs(ports[j]) {
+		for _, a := range listenAddrs(other.Port) {
 			cfg.Libp2p.Bootstrap = append(cfg.Libp2p.Bootstrap, a+"/p2p/"+id.String())
 		}
 	}

@@ -168,7 +168,7 @@ func (a clientAPI) DealCheck(ctx context.Context, id uuid.UUID) (*api.DealCheck,
 			ChainDealID: s.ChainDealID, Received: st.NBytesReceived, Size: st.TransferSize,
 		}
 	}
-	if d.DealID == 0 {
+	if !d.Found {
 		return out, nil
 	}
 	proposal, state, err := a.n.market.Deal(ctx, d.DealID)

@@ -202,10 +202,17 @@ func TestGivingUpAnUnsignedIntent(t *testing.T) {
 	_, err = p.Wait(t.Context(), id, 0)
 	require.ErrorIs(t, err, ErrNotSent)
 
+	_, err = p.ByKey(t.Context(), "pay 5")
+	require.ErrorIs(t, err, ErrUnknown)
+
 	p.stop()
 	p = w.start(nil)
-	require.Equal(t, id, send(t, p, w.intent(0, 5)), "its key can be used again")
-	require.Equal(t, StageSent, status(t, p, id).Stage)
+	other := w.intent(0, 6)
+	other.Key = "pay 5"
+	require.Equal(t, id, send(t, p, other), "its key can be used again, for anything")
+	s := status(t, p, id)
+	require.Equal(t, StageSent, s.Stage)
+	require.Equal(t, big.NewInt(6), s.Signed[0].Message.Value)
 }
 
 func TestNoncesOfOthersAreNotUsed(t *testing.T) {

@@ -60,6 +60,9 @@ type row struct {
 
 func (r *row) last() *types.SignedMessage { return r.forms[len(r.forms)-1] }
 
+// givenUp tells whether nothing was signed and nothing will be: the key is free.
+func (r *row) givenUp() bool { return r.stage == StageFailed && len(r.forms) == 0 }
+
 const columns = `id, intent, stage, born, sender, nonce, pushed, result, problem`
 
 func scan(s interface{ Scan(...any) error }) (*row, error) {
@@ -173,6 +176,18 @@ func (o *Outbox) insert(ctx context.Context, in Intent, born abi.ChainEpoch) (*r
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
 	return &row{id: ID(id), intent: in, stage: StageNew, born: born}, nil
+}
+
+// renew records an intent in the row of one that was given up.
+func (o *Outbox) renew(ctx context.Context, r *row, in Intent, born abi.ChainEpoch) (*row, error) {
+	doc, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("outbox intent: %w", err)
+	}
+	if _, err := o.db.ExecContext(ctx, `UPDATE outbox_intent SET intent = ?, stage = ?, born = ?, problem = '' WHERE id = ?`, string(doc), StageNew, int64(born), r.id); err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	return &row{id: r.id, intent: in, stage: StageNew, born: born}, nil
 }
 
 // remove takes an intent back of which nothing has left this node.

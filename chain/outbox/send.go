@@ -97,10 +97,10 @@ func (o *Outbox) record(ctx context.Context, in Intent) (*row, error) {
 		case errors.Is(err, ErrUnknown):
 		case err != nil:
 			return nil, err
+		case r.givenUp():
+			return o.renew(ctx, r, in, o.chain.Head().Height())
 		case !r.intent.same(&in):
 			return nil, fmt.Errorf("%w: %q is intent %d", ErrKeyReused, in.Key, r.id)
-		case r.stage == StageFailed && len(r.forms) == 0:
-			return r, o.set(ctx, r, StageNew, nil, "") // given up unsigned: once more
 		default:
 			return r, nil
 		}

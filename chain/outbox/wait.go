@@ -7,7 +7,8 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 )
 
-// ByKey finds an intent by its key; ErrUnknown.
+// ByKey finds an intent by its key. ErrUnknown: there is none, or it was given up unsigned, so
+// that the key is free.
 func (o *Outbox) ByKey(ctx context.Context, key string) (ID, error) {
 	if key == "" {
 		return 0, ErrUnknown
@@ -15,6 +16,9 @@ func (o *Outbox) ByKey(ctx context.Context, key string) (ID, error) {
 	r, err := o.one(ctx, `key = ?`, key)
 	if err != nil {
 		return 0, err
+	}
+	if r.givenUp() {
+		return 0, ErrUnknown
 	}
 	return r.id, nil
 }
@@ -66,7 +70,7 @@ func (o *Outbox) Wait(ctx context.Context, id ID, confidence abi.ChainEpoch) (*R
 		switch {
 		case r.stage == StageDone, r.stage == StageIncluded && deep:
 			return r.result, nil
-		case r.stage == StageFailed && len(r.forms) == 0:
+		case r.givenUp():
 			return nil, fmt.Errorf("%w: %s", ErrNotSent, r.problem)
 		case r.stage == StageFailed, r.stage == StageReplaced && deep:
 			return nil, fmt.Errorf("%w: %s", ErrReplaced, r.problem)

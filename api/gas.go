@@ -34,7 +34,7 @@ type MessageSendSpec struct {
 	MaxFee abi.TokenAmount
 	// MsgUuid, when set, makes one message for ever: pushing again with the same value gives
 	// the same message.
-	MsgUuid string //nolint:revive // wire name
+	MsgUuid string // wire name
 	// MaximizeFeeCap sets the fee cap as high as MaxFee allows.
 	MaximizeFeeCap bool
 }

@@ -77,7 +77,7 @@ type MinerInfo struct {
 	NewWorker                  address.Address
 	ControlAddresses           []address.Address
 	WorkerChangeEpoch          abi.ChainEpoch // −1 when no change is pending
-	PeerId                     *peer.ID       //nolint:revive // wire name
+	PeerId                     *peer.ID       // wire name
 	Multiaddrs                 []abi.Multiaddrs
 	WindowPoStProofType        abi.RegisteredPoStProof
 	SectorSize                 abi.SectorSize

@@ -250,14 +250,17 @@ func (a *app) defaultRepo() string {
 }
 
 // prefix makes addresses print as the network of the repo wants, t where there is none. It
-// is a variable of the address library, set once before anything runs.
+// is a variable of the address library, set before anything runs and left alone when it is
+// right.
 func (a *app) prefix() error {
-	address.CurrentNetwork = address.Testnet
-	net, err := repo.Network(a.dir)
-	if err == nil && net.AddressPrefix == "f" {
-		address.CurrentNetwork = address.Mainnet
+	want := address.Testnet
+	if net, err := repo.Network(a.dir); err == nil && net.AddressPrefix == address.MainnetPrefix {
+		want = address.Mainnet
+	} // a repo that cannot be read is the business of the command that needs it
+	if address.CurrentNetwork != want {
+		address.CurrentNetwork = want
 	}
-	return nil // a repo that cannot be read is the business of the command that needs it
+	return nil
 }
 
 // absPath makes a path that the node, which has another working folder, understands.

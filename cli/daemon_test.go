@@ -111,7 +111,7 @@ func TestDaemonWithoutItsPort(t *testing.T) {
 	network := newNetwork(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close() //nolint:errcheck // the end of the test
+	defer l.Close() // the end of the test
 	port := strings.TrimPrefix(l.Addr().String(), "127.0.0.1:")
 	dir := filepath.Join(t.TempDir(), "node")
 	var log locked

@@ -68,7 +68,7 @@ func (a *app) init(ctx context.Context, fl initFlags) error {
 	if err != nil {
 		return err
 	}
-	defer genesis.Close() //nolint:errcheck // read only
+	defer genesis.Close() // read only
 	opt := wallet.Options{Plain: fl.plain}
 	if !fl.plain {
 		if opt.Passphrase, err = a.passphrase(fl.passphrase, true); err != nil {
@@ -194,7 +194,7 @@ func (a *app) passphrase(file string, fresh bool) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close() //nolint:errcheck // read only
+		defer f.Close() // read only
 		b, err := io.ReadAll(io.LimitReader(f, passphraseLimit))
 		if err != nil {
 			return nil, err

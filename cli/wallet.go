@@ -207,7 +207,7 @@ func (a *app) walletImport() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				defer f.Close() //nolint:errcheck // read only
+				defer f.Close() // read only
 				in = f
 			}
 			b, err := io.ReadAll(io.LimitReader(in, keyLimit))

@@ -24,7 +24,7 @@ var head = types.TipSetKey{}
 
 // apiTest is a network of a miner and a client, and the two nodes' methods.
 type apiTest struct {
-	ctx   context.Context //nolint:containedctx // of one test
+	ctx   context.Context // of one test
 	net   *Network
 	miner *node.API
 	*node.API

@@ -148,7 +148,7 @@ func writeGenesis(ctx context.Context, path string, net types.Network, r io.Read
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // closed below when it matters
+	defer f.Close() // closed below when it matters
 	br, err := car.NewBlockReader(io.TeeReader(ctxReader{ctx, r}, f))
 	if err != nil {
 		return fmt.Errorf("genesis: not a CAR file: %w", err)

@@ -262,7 +262,7 @@ func TestLockAcrossProcesses(t *testing.T) {
 			os.Stdout.WriteString("error " + err.Error() + "\n")
 			return
 		}
-		defer r.Close() //nolint:errcheck // this process is about to be killed
+		defer r.Close() // this process is about to be killed
 		os.Stdout.WriteString("held\n")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return
@@ -318,7 +318,7 @@ func TestSecret(t *testing.T) {
 	dir := initRepo(t)
 	r, err := repo.Open(dir, nil)
 	require.NoError(t, err)
-	defer r.Close() //nolint:errcheck // the end of the test
+	defer r.Close() // the end of the test
 	a, err := r.Secret()
 	require.NoError(t, err)
 	require.Len(t, a, 32)

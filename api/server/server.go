@@ -60,7 +60,7 @@ type Server struct {
 	closing bool
 	busy    sync.WaitGroup
 	// sockets ends the connections that http.Server does not know of.
-	sockets    context.Context //nolint:containedctx // the lifetime of Serve
+	sockets    context.Context // the lifetime of Serve
 	endSockets context.CancelFunc
 }
 

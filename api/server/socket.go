@@ -42,7 +42,7 @@ type conn struct {
 	s     *Server
 	ws    *websocket.Conn
 	perms []api.Permission
-	ctx   context.Context //nolint:containedctx // the lifetime of the connection
+	ctx   context.Context // the lifetime of the connection
 	// out feeds the writer; whoever puts something in also waits for ctx.
 	out chan []byte
 	// slots holds a token for each call under way.

@@ -23,7 +23,7 @@ type wires struct {
 	mu      sync.Mutex
 	island  map[string]int           // IP → island; nodes of different ones hear nothing of each other; guarded by mu
 	latency map[string]time.Duration // IP → half of what it adds to a packet; guarded by mu
-	lost    int                      // packets; guarded by mu
+	muted   map[string]bool          // IP → nothing goes in or out; guarded by mu
 }
 
 const port = 8000
@@ -37,14 +37,15 @@ func newWires() *wires {
 		link:    simnet.NodeBiDiLinkSettings{Downlink: link, Uplink: link},
 		island:  make(map[string]int),
 		latency: make(map[string]time.Duration),
+		muted:   make(map[string]bool),
 	}
 	w.net = &simnet.Simnet{LatencyFunc: w.route, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	w.net.Start()
 	return w
 }
 
-// address is where a node listens.
-func address(i int) string {
+// endpoint is where a node listens.
+func endpoint(i int) string {
 	return fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", simnet.IntToPublicIPv4(i), port)
 }
 
@@ -63,8 +64,7 @@ func (w *wires) route(p *simnet.Packet) time.Duration {
 	from, to := p.From.(*net.UDPAddr).IP.String(), p.To.(*net.UDPAddr).IP.String()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.island[from] != w.island[to] {
-		w.lost++
+	if w.island[from] != w.island[to] || w.muted[from] || w.muted[to] {
 		p.To = nowhere
 	}
 	return w.latency[from] + w.latency[to]
@@ -77,6 +77,13 @@ func (w *wires) split(islands []int) {
 	for i, n := range islands {
 		w.island[ip(i)] = n
 	}
+}
+
+// mute cuts a node off from all others, or ends that.
+func (w *wires) mute(i int, on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.muted[ip(i)] = on
 }
 
 // slow sets what a node's line adds to each packet, either way.

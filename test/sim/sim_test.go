@@ -1,35 +1,48 @@
 package sim_test
 
 import (
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
 )
 
-// Three nodes, nothing happens but time.
+// length is how many epochs a simulation lasts: the third number when LODE_LONG is set.
+func length(t *testing.T, short, long abi.ChainEpoch) abi.ChainEpoch {
+	t.Helper()
+	if s := os.Getenv("LODE_SIM_EPOCHS"); s != "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			t.Fatalf("LODE_SIM_EPOCHS: %v", err)
+		}
+		return abi.ChainEpoch(n)
+	}
+	if os.Getenv("LODE_LONG") != "" {
+		return long
+	}
+	return short
+}
+
+// Three nodes, two of which mine; nothing is done to them but messages.
 func TestQuiet(t *testing.T) {
-	w := create(t, 3, 2, 2)
-	synctest.Test(t, func(t *testing.T) {
-		w.t = t
-		w.wires = newWires()
-		defer w.wires.net.Close()
-		for i := range w.nodes {
-			w.wires.slow(i, 25*time.Millisecond)
-			w.start(i)
-		}
-		for h := range abi.ChainEpoch(20) {
-			w.until(h + 1)
-		}
-		time.Sleep(2 * time.Second) // the blocks of an epoch are made at its beginning
-		for i := range w.nodes {
-			if a, b := w.head(0), w.head(i); !a.Equals(b) || a.Height() < 15 {
-				t.Errorf("node 0 is at %s, node %d at %s", a, i, b)
-			}
-		}
-		for i := range w.nodes {
-			w.stop(i)
-		}
-	})
+	simulate(t, schedule{nodes: 3, miners: 2, epochs: length(t, 20, 100), calm: 8, sends: 0.3}, seed(t, 1))
+}
+
+// Five nodes, three of which mine, through restarts, kills, partitions and slow lines, with
+// transfers from all of them and new sectors on the miners. At the end there is one head, no
+// money was made or lost, every transfer is on chain once, and every miner that could has
+// proven its sectors.
+func TestRough(t *testing.T) {
+	s := schedule{
+		nodes: 5, miners: 3, epochs: length(t, 300, 2000), calm: 40,
+		sends: 0.3, stops: 1. / 50, splits: 1. / 30, slows: 1. / 40, pledges: 4,
+		longestStop: 15, longestSplit: 15, mostDown: 2,
+	}
+	otherwise := uint64(1)
+	if os.Getenv("LODE_LONG") != "" {
+		otherwise = rand.Uint64()
+	}
+	simulate(t, s, seed(t, otherwise))
 }

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/lodenet/lode/chain/types"
@@ -36,6 +36,7 @@ type world struct {
 	wires *wires
 	nodes []*node.Node // nil: down
 	dirs  []string     // repos, which move when a node is killed
+	lives []int        // kills so far
 	log   *slog.Logger
 }
 
@@ -69,7 +70,7 @@ func create(t *testing.T, nodes, miners, sectors int) *world {
 		w.ids = append(w.ids, id)
 		w.dirs = append(w.dirs, filepath.Join(w.dir, m.Name))
 	}
-	w.nodes = make([]*node.Node, nodes)
+	w.nodes, w.lives = make([]*node.Node, nodes), make([]int, nodes)
 	if err := w.birth.InitRepos(t.Context(), w.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -93,12 +94,12 @@ func (w *world) settings(i int) []string {
 	var others []string
 	for j, id := range w.ids {
 		if j != i {
-			others = append(others, fmt.Sprintf("%s/p2p/%s", address(j), id))
+			others = append(others, fmt.Sprintf("%s/p2p/%s", endpoint(j), id))
 		}
 	}
 	return []string{
 		"LODE_API_LISTENADDRESS=", "LODE_RETRIEVAL_LISTENADDRESS=",
-		"LODE_LIBP2P_LISTENADDRESSES=" + address(i),
+		"LODE_LIBP2P_LISTENADDRESSES=" + endpoint(i),
 		"LODE_LIBP2P_BOOTSTRAP=" + strings.Join(others, ","),
 	}
 }
@@ -135,10 +136,35 @@ func (w *world) stop(i int) {
 	w.nodes[i] = nil
 }
 
+// kill ends node i as a power switch would: what it had on disk at a moment when nothing
+// moved is what its next life begins with, and the others hear no good-bye.
+func (w *world) kill(i int) {
+	w.t.Helper()
+	if w.nodes[i] == nil {
+		return
+	}
+	synctest.Wait()
+	w.lives[i]++
+	next := filepath.Join(w.dir, fmt.Sprintf("node-%d.%d", i, w.lives[i]))
+	if err := os.CopyFS(next, os.DirFS(w.dirs[i])); err != nil {
+		w.t.Fatalf("copy the repo of node %d: %v", i, err)
+	}
+	w.wires.mute(i, true)
+	w.stop(i)
+	w.wires.mute(i, false)
+	if err := os.RemoveAll(w.dirs[i]); err != nil {
+		w.t.Fatal(err)
+	}
+	w.dirs[i] = next
+}
+
+// api of a node that is up.
+func (w *world) api(i int) *node.API { return w.nodes[i].API() }
+
 // head of a node that is up.
 func (w *world) head(i int) *types.TipSet {
 	w.t.Helper()
-	ts, err := w.nodes[i].AwaitHeight(w.t.Context(), 0)
+	ts, err := w.api(i).ChainHead(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -149,5 +175,10 @@ func (w *world) epochs() clock.Epochs {
 	return clock.Epochs{Genesis: w.birth.Network.GenesisTime, Seconds: w.birth.Network.EpochSeconds}
 }
 
-// until sleeps until an epoch begins.
-func (w *world) until(h abi.ChainEpoch) { time.Sleep(time.Until(w.epochs().Start(h))) }
+// until sleeps until a moment counted from the beginning of epoch 0.
+func (w *world) until(d time.Duration) { time.Sleep(time.Until(w.epochs().Start(0).Add(d))) }
+
+// epoch is the length of one.
+func (w *world) epoch() time.Duration {
+	return time.Duration(w.birth.Network.EpochSeconds) * time.Second
+}

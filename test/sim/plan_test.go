@@ -94,7 +94,7 @@ func (s schedule) plan(seed uint64) []event {
 					down++
 				}
 			}
-			if upAgain[i] <= h && down < s.mostDown && rng.Float64() < s.stops {
+			if upAgain[i] <= h && h+2 <= last && down < s.mostDown && rng.Float64() < s.stops {
 				upAgain[i] = min(h+2+abi.ChainEpoch(rng.IntN(s.longestStop)), last)
 				how := stop
 				if rng.IntN(2) == 0 {
@@ -103,7 +103,7 @@ func (s schedule) plan(seed uint64) []event {
 				out = append(out, event{at: within(h), what: how, node: i}, event{at: within(upAgain[i] - 1), what: start, node: i})
 			}
 		}
-		if whole <= h && rng.Float64() < s.splits {
+		if whole <= h && h+2 <= last && rng.Float64() < s.splits {
 			whole = min(h+2+abi.ChainEpoch(rng.IntN(s.longestSplit)), last)
 			islands := make([]int, s.nodes)
 			for slices.Max(islands) == slices.Min(islands) {

@@ -2,7 +2,10 @@ package sim_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -146,7 +149,7 @@ func (w *world) kill(i int) {
 	synctest.Wait()
 	w.lives[i]++
 	next := filepath.Join(w.dir, fmt.Sprintf("node-%d.%d", i, w.lives[i]))
-	if err := os.CopyFS(next, os.DirFS(w.dirs[i])); err != nil {
+	if err := copyTree(next, w.dirs[i]); err != nil {
 		w.t.Fatalf("copy the repo of node %d: %v", i, err)
 	}
 	w.wires.mute(i, true)
@@ -181,4 +184,35 @@ func (w *world) until(d time.Duration) { time.Sleep(time.Until(w.epochs().Start(
 // epoch is the length of one.
 func (w *world) epoch() time.Duration {
 	return time.Duration(w.birth.Network.EpochSeconds) * time.Second
+}
+
+// copyTree copies a folder with its permissions.
+func copyTree(to, from string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.Mkdir(filepath.Join(to, rel), info.Mode().Perm())
+		}
+		in, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer in.Close() //nolint:errcheck // read only
+		out, err := os.OpenFile(filepath.Join(to, rel), os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(out, in)
+		return errors.Join(err, out.Close())
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/lodenet/lode/chain/sync/exchange"
@@ -59,7 +58,7 @@ func (n *Node) buildNetwork(context.Context) error {
 	n.gate = inbound.New(inbound.Checks{Block: n.checkBlock, Message: n.checkMessage}, n.clk, n.log)
 	n.hello = hello.New(n.host, n.store, n.engine.Weight, n.onHello, n.clk, n.log)
 	n.peers = peers.New(n.host, bans, n.hello, peers.Options{Bootstrap: bootstrap}, n.clk, n.log)
-	n.gossip = gossip.New(n.host, n.network.Name, n.gate.Validators(), gossip.Options{Score: n.opinion}, n.log)
+	n.gossip = gossip.New(n.host, n.network.Name, n.gate.Validators(), gossip.Options{Score: n.peers.Score}, n.log)
 	n.exchange = exchange.NewClient(n.host, n.peers, exchange.ClientOptions{}, n.clk, n.log)
 	n.exchangeServer = exchange.NewServer(n.host, n.store, n.log)
 	n.chainSwap = bitswap.New(n.host, n.store, bitswap.Options{Prefix: bitswap.ChainPrefix}, n.log)
@@ -82,9 +81,3 @@ func multiaddrs(list []string) ([]ma.Multiaddr, error) {
 func keystoreName(entry string) string {
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(entry))
 }
-
-// opinionWeight lifts the score of a session, −100 to 50, to the scale of gossip's thresholds.
-const opinionWeight = 10
-
-// opinion is what we add to gossip's own score of a peer.
-func (n *Node) opinion(p peer.ID) float64 { return opinionWeight * n.peers.Score(p) }

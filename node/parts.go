@@ -28,6 +28,7 @@ func (n *Node) addParts() {
 	g.Add("message index", n.index.Run)
 	g.Add("syncer", n.syncer.Run)
 	g.Add("peers", n.peers.Run)
+	g.Add("stall watch", n.watchStall)
 	g.AddService("listen", func(context.Context) error { return n.host.Listen() }, nil)
 	g.Add("host", n.host.Run)
 	g.Add("outbox", n.outbox.Run)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/lodenet/lode/chain/sync/chaintest"
@@ -150,6 +151,19 @@ func (l limited) TipSet(ctx context.Context, k types.TipSetKey) (*types.TipSet, 
 	return ts, err
 }
 
+// bodiless has headers from a height on whose messages have not come yet.
+type bodiless struct {
+	*chaintest.Chain
+	from int
+}
+
+func (b bodiless) BlockMessages(ctx context.Context, h *types.BlockHeader) ([]*types.Message, []*types.SignedMessage, error) {
+	if int(h.Height) >= b.from {
+		return nil, nil, fmt.Errorf("messages: %w", ipld.ErrNotFound{Cid: h.Messages})
+	}
+	return b.Chain.BlockMessages(ctx, h)
+}
+
 func TestServerStatuses(t *testing.T) {
 	chain := chaintest.New(t)
 	head := chain.Extend(chain.Genesis(), 12, 2, "a")
@@ -167,6 +181,8 @@ func TestServerStatuses(t *testing.T) {
 		{"down to the genesis", chain, Request{head.Cids(), 100, Headers | Messages}, Partial, 13},
 		{"exactly to the genesis", chain, Request{head.Cids(), 13, Headers}, OK, 13},
 		{"down to what is here", limited{chain, 6}, Request{head.Cids(), 100, Headers}, Partial, 8},
+		{"messages are not here", bodiless{chain, 0}, Request{head.Cids(), 5, Headers | Messages}, NotFound, 0},
+		{"headers are", bodiless{chain, 0}, Request{head.Cids(), 5, Headers}, OK, 5},
 		{"no option", chain, Request{head.Cids(), 5, 0}, BadRequest, 0},
 		{"unknown option alone", chain, Request{head.Cids(), 5, 4}, BadRequest, 0},
 		{"length 0", chain, Request{head.Cids(), 0, Headers}, BadRequest, 0},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -189,11 +190,19 @@ func (s *Server) answer(ctx context.Context, req *Request) answer {
 	a := answer{status: OK}
 	for {
 		if err := s.add(ctx, &a.chain, ts, req.Options); err != nil {
-			s.log.Warn("chain exchange: read tipset", "tipset", ts, "err", err)
-			if a.n == 0 {
-				return answer{status: InternalError, text: "cannot read the tipset"}
+			// A header may be here before its messages are.
+			missing := ipld.IsNotFound(err)
+			if !missing {
+				s.log.Warn("chain exchange: read tipset", "tipset", ts, "err", err)
 			}
-			break
+			switch {
+			case a.n > 0:
+				a.status = Partial
+				return a
+			case missing:
+				return answer{status: NotFound, text: "messages not found"}
+			}
+			return answer{status: InternalError, text: "cannot read the tipset"}
 		}
 		if a.n++; a.n == req.Length {
 			return a

@@ -226,6 +226,9 @@ func (r *run) checkProving(ctx context.Context, s *store.Store, chain []*types.T
 			}
 		}
 	}
+	if proven < r.schedule.provesAtLeast {
+		r.t.Errorf("%d windows were proven, at least %d should have been", proven, r.schedule.provesAtLeast)
+	}
 	r.t.Logf("window PoSts: %d proven, %d excused, %d missed", proven, excused, missed)
 	return nil
 }

@@ -56,6 +56,7 @@ func (e event) String() string {
 // concerned; spans are in epochs.
 type schedule struct {
 	nodes, miners int
+	sectors       int // that each miner starts with
 	epochs        abi.ChainEpoch
 	epoch         time.Duration
 	// calm is how many epochs before the end everything is up and together again, and
@@ -66,6 +67,8 @@ type schedule struct {
 	pledges                     int // in all, in the first half
 	longestStop, longestSplit   int
 	mostDown                    int
+	// provesAtLeast is how many windows must have been proven, so that the check is one.
+	provesAtLeast int
 }
 
 // plan draws the events of a run, in order. The same seed gives the same plan.

@@ -54,7 +54,7 @@ func seed(t *testing.T, otherwise uint64) uint64 {
 // simulate lives a plan through and checks what came of it.
 func simulate(t *testing.T, s schedule, seed uint64) {
 	t.Logf("LODE_SIM_SEED=%d LODE_SIM_EPOCHS=%d runs this again", seed, s.epochs)
-	w := create(t, s.nodes, s.miners, 2)
+	w := create(t, s.nodes, s.miners, s.sectors)
 	s.epoch = w.epoch()
 	r := &run{
 		world: w, schedule: s, sent: make(map[int64]event), pledged: make([]int, s.nodes),
@@ -211,7 +211,7 @@ func (r *run) settled() {
 			r.t.Error(err)
 		}
 		r.t.Logf("node %d has sectors %v, %d of them pledged here", i, states, n)
-		if states["Proving"] != n+2 {
+		if states["Proving"] != n+r.schedule.sectors {
 			r.t.Errorf("node %d pledged %d sectors and has %v", i, n, states)
 		}
 	}

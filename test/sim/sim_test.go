@@ -27,7 +27,7 @@ func length(t *testing.T, short, long abi.ChainEpoch) abi.ChainEpoch {
 
 // Three nodes, two of which mine; nothing is done to them but messages.
 func TestQuiet(t *testing.T) {
-	simulate(t, schedule{nodes: 3, miners: 2, epochs: length(t, 20, 100), calm: 8, sends: 0.3}, seed(t, 1))
+	simulate(t, schedule{nodes: 3, miners: 2, sectors: 2, epochs: length(t, 20, 100), calm: 8, sends: 0.3}, seed(t, 1))
 }
 
 // Five nodes, three of which mine, through restarts, kills, partitions and slow lines, with
@@ -37,6 +37,8 @@ func TestQuiet(t *testing.T) {
 func TestRough(t *testing.T) {
 	s := schedule{
 		nodes: 5, miners: 3, epochs: length(t, 300, 2000), calm: 40,
+		// Two sectors a window: enough that the first miner has windows from the start on.
+		sectors: 30, provesAtLeast: 1,
 		sends: 0.3, stops: 1. / 50, splits: 1. / 30, slows: 1. / 40, pledges: 4,
 		longestStop: 15, longestSplit: 15, mostDown: 2,
 	}

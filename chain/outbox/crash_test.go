@@ -94,7 +94,7 @@ func TestSendIsOnceWheneverTheProcessDies(t *testing.T) {
 func TestStoryIsTheSameWheneverTheProcessDies(t *testing.T) {
 	story := func(p *process) (ok bool) {
 		w := p.w
-		step := func() bool { return p.pass(w.t.Context(), nil, w.chain.Head()) == nil }
+		step := func() bool { return p.pass(w.t.Context(), w.chain.Head()) == nil }
 		send := func(from int, value int64) bool {
 			_, err := p.Send(w.t.Context(), w.intent(from, value))
 			return err == nil

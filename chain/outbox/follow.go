@@ -11,18 +11,16 @@ import (
 	"github.com/lodenet/lode/chain/types"
 )
 
-// active are the rows that a head change may concern: all that are not on chain, and of the
-// others those above a height, which may be reverted, and those below one, which are final.
-const active = `stage IN ('new', 'signed', 'sent') OR (stage IN ('included', 'replaced') AND (height > ? OR height < ?)) ORDER BY id`
+// active are the rows that a head change may concern.
+const active = `stage IN ('new', 'signed', 'sent', 'included', 'replaced') ORDER BY id`
 
 // Run follows the rows until ctx ends or the database fails.
 func (o *Outbox) Run(ctx context.Context) error {
-	var at *types.TipSet // the rows are true on its chain; nil: on none that we know
-	var key types.TipSetKey
+	var at types.TipSetKey
 	for {
-		head, err := o.chain.HeadChanged(ctx, key)
+		head, err := o.chain.HeadChanged(ctx, at)
 		if err == nil {
-			err = o.pass(ctx, at, head)
+			err = o.pass(ctx, head)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -30,26 +28,19 @@ func (o *Outbox) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at, key = head, head.Key()
+		at = head.Key()
 	}
 }
 
-// pass makes all rows true on the chain of head. What it finds depends on the rows and the
-// chain alone, not on which heads were seen before, or by which process; that the rows were
-// true on the chain of at only saves looking at those that both chains share.
-func (o *Outbox) pass(ctx context.Context, at, head *types.TipSet) error {
+// pass makes all rows true on the chain of head. It starts from the rows and the chain alone,
+// so it does not matter which heads were seen before, or by which process.
+func (o *Outbox) pass(ctx context.Context, head *types.TipSet) error {
 	unlock, err := o.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	shared := abi.ChainEpoch(-1)
-	if at != nil {
-		if shared, err = o.fork(ctx, at, head); err != nil {
-			return err
-		}
-	}
-	rows, err := o.many(ctx, active, int64(shared), int64(head.Height()-finality))
+	rows, err := o.many(ctx, active)
 	if err != nil {
 		return err
 	}
@@ -60,21 +51,6 @@ func (o *Outbox) pass(ctx context.Context, at, head *types.TipSet) error {
 	}
 	o.announce(head)
 	return nil
-}
-
-// fork is the height up to which two chains are the same.
-func (o *Outbox) fork(ctx context.Context, a, b *types.TipSet) (abi.ChainEpoch, error) {
-	for !a.Equals(b) {
-		h := max(a.Height(), b.Height()) - 1
-		var err error
-		if a, err = o.chain.TipSetAt(ctx, min(a.Height(), h), a); err != nil {
-			return 0, err
-		}
-		if b, err = o.chain.TipSetAt(ctx, min(b.Height(), h), b); err != nil {
-			return 0, err
-		}
-	}
-	return a.Height(), nil
 }
 
 // step brings one row up to date. What hinders it is noted in the row; an error is the
@@ -170,9 +146,6 @@ func (o *Outbox) advance(ctx context.Context, r *row, head *types.TipSet) error 
 	}
 	if _, pending := o.pool.Message(r.last().Cid()); !pending {
 		err := o.pool.Add(ctx, r.last(), true)
-		if errors.Is(err, mpool.ErrNonceTooLow) {
-			return nil // the pool is at a newer head, which comes to us next
-		}
 		if err != nil && !errors.Is(err, mpool.ErrPresent) {
 			return err
 		}

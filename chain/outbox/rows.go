@@ -25,10 +25,9 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 			nonce INTEGER,              -- the bits of a uint64
 			pushed INTEGER,             -- height of the head at the last push of a new form
 			result TEXT,                -- JSON: where the nonce is on chain
-			height INTEGER,             -- of the result's tipset
 			problem TEXT NOT NULL DEFAULT ''
 		)`,
-		`CREATE INDEX IF NOT EXISTS outbox_intent_stage ON outbox_intent (stage, height)`,
+		`CREATE INDEX IF NOT EXISTS outbox_intent_stage ON outbox_intent (stage)`,
 		`CREATE INDEX IF NOT EXISTS outbox_intent_nonce ON outbox_intent (sender, nonce)`,
 		// The signed forms of an intent: the first one, and those with raised fees.
 		`CREATE TABLE IF NOT EXISTS outbox_message (
@@ -230,15 +229,15 @@ func (o *Outbox) set(ctx context.Context, r *row, stage Stage, result *Result, p
 	if r.stage == stage && r.problem == problem && r.result == result {
 		return nil
 	}
-	var doc, height any
+	var doc any
 	if result != nil {
 		b, err := json.Marshal(result)
 		if err != nil {
 			return fmt.Errorf("result of outbox intent %d: %w", r.id, err)
 		}
-		doc, height = string(b), int64(result.Height)
+		doc = string(b)
 	}
-	if _, err := o.db.ExecContext(ctx, `UPDATE outbox_intent SET stage = ?, result = ?, height = ?, problem = ? WHERE id = ?`, stage, doc, height, problem, r.id); err != nil {
+	if _, err := o.db.ExecContext(ctx, `UPDATE outbox_intent SET stage = ?, result = ?, problem = ? WHERE id = ?`, stage, doc, problem, r.id); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	r.stage, r.result, r.problem = stage, result, problem

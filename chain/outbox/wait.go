@@ -34,7 +34,7 @@ func (o *Outbox) Status(ctx context.Context, id ID) (*Status, error) {
 
 // Active lists the intents that are not final yet, oldest first.
 func (o *Outbox) Active(ctx context.Context) ([]*Status, error) {
-	rows, err := o.many(ctx, active, -1, 0)
+	rows, err := o.many(ctx, active)
 	if err != nil {
 		return nil, err
 	}

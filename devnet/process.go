@@ -47,36 +47,75 @@ func (f *Folder) pid(name string) int {
 
 func (f *Folder) pidFile(name string) string { return f.Repo(name) + ".pid" }
 
-// Up starts the nodes that are down and returns when each answers. When none was running the
-// network's clock goes on where it stopped. A node that cannot start gives an error with the
-// end of its log; those that run stay.
+// Up starts the nodes that are down and returns when each answers, also those that ran
+// already: one that was killed a moment ago can still look alive, and is started when it is
+// gone. When none was running the network's clock goes on where it stopped. A node that cannot
+// start gives an error with the end of its log; those that run stay.
 func (f *Folder) Up(ctx context.Context, exe string) error {
-	var down []string
+	running := 0
 	for _, m := range f.plan.Nodes {
-		if f.pid(m.Name) == 0 {
-			down = append(down, m.Name)
+		if f.pid(m.Name) != 0 {
+			running++
 		}
 	}
-	if len(down) == len(f.plan.Nodes) {
+	if running == 0 {
 		if err := resume(f.dir, time.Now()); err != nil {
 			return fmt.Errorf("set the network's clock: %w", err)
 		}
 	}
-	var starting []*child
-	for _, name := range down {
-		c, err := f.spawn(exe, name)
-		if err != nil {
-			return fmt.Errorf("start %s: %w", name, err)
+	// All start at once; each is then waited for.
+	children := make([]*child, len(f.plan.Nodes))
+	for i, m := range f.plan.Nodes {
+		if f.pid(m.Name) != 0 {
+			continue
 		}
-		starting = append(starting, c)
+		c, err := f.spawn(exe, m.Name)
+		if err != nil {
+			return fmt.Errorf("start %s: %w", m.Name, err)
+		}
+		children[i] = c
 	}
 	var errs []error
-	for _, c := range starting {
-		if err := f.await(ctx, c); err != nil {
-			errs = append(errs, err)
+	for i, m := range f.plan.Nodes {
+		c := children[i]
+		if c == nil {
+			var err error
+			if c, err = f.settle(ctx, exe, m.Name); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		if c != nil {
+			errs = append(errs, f.await(ctx, c))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// settle waits until a node that has a process answers; when the process ends instead it
+// starts another and returns that.
+func (f *Folder) settle(ctx context.Context, exe, name string) (*child, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if f.pid(name) == 0 {
+			c, err := f.spawn(exe, name)
+			if err != nil {
+				return nil, fmt.Errorf("start %s: %w", name, err)
+			}
+			return c, nil
+		}
+		if f.answers(ctx, name) {
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s runs and does not answer after %s: %w; see %s", name, startTimeout, ctx.Err(), f.Log(name))
+		case <-tick.C:
+		}
+	}
 }
 
 // child is a process of ours that was just started.

@@ -185,7 +185,7 @@ func (n *Node) buildChain(ctx context.Context) (err error) {
 	if n.db, err = n.opt.Repo.DB(ctx); err != nil {
 		return err
 	}
-	n.group.Own("database", closing(n.db.Close))
+	n.group.Own("database", func(ctx context.Context) error { return repo.CloseDB(ctx, n.db) })
 	if n.store, err = store.Open(n.opt.Repo.ChainDir(), store.Options{Log: n.log}); err != nil {
 		return err
 	}

@@ -38,6 +38,17 @@ func openDB(ctx context.Context, path string) (_ *sql.DB, err error) {
 	return db, nil
 }
 
+// CloseDB closes a database with one connection when that has come back. Close alone does not
+// wait for it: a transaction whose context ended is rolled back behind its caller's back, and
+// who opens the file meanwhile finds it locked. The context bounds the waiting.
+func CloseDB(ctx context.Context, db *sql.DB) error {
+	c, err := db.Conn(ctx)
+	if err == nil {
+		err = c.Close()
+	}
+	return errors.Join(err, db.Close())
+}
+
 // Codes of SQLite, https://sqlite.org/rescode.html.
 const (
 	sqliteBusy    = 5

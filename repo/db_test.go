@@ -20,7 +20,35 @@ func withDB(t *testing.T, dir string, use func(ctx context.Context, db *sql.DB))
 	db, err := r.DB(t.Context())
 	require.NoError(t, err)
 	use(t.Context(), db)
-	require.NoError(t, db.Close())
+	require.NoError(t, repo.CloseDB(t.Context(), db))
+}
+
+// A database is closed when nothing of it is in use any more, not before.
+func TestCloseWaitsForTheConnection(t *testing.T) {
+	r, err := repo.Open(initRepo(t), nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	db, err := r.DB(t.Context())
+	require.NoError(t, err)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- repo.CloseDB(t.Context(), db) }()
+	_, err = tx.Exec("CREATE TABLE x (v)")
+	require.NoError(t, err, "closed under a transaction")
+	require.Empty(t, done)
+	require.NoError(t, tx.Commit())
+	require.NoError(t, <-done)
+	require.Zero(t, db.Stats().OpenConnections)
+
+	db, err = r.DB(t.Context())
+	require.NoError(t, err)
+	tx, err = db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, repo.CloseDB(ctx, db), context.Canceled, "the wait is bounded")
+	require.NoError(t, tx.Rollback())
 }
 
 func TestDatabaseKeepsAndIsSafe(t *testing.T) {

@@ -181,7 +181,7 @@ func (r *Repo) GenesisCAR() (io.ReadCloser, error) {
 }
 
 // DB opens the database that all parts share: one connection, so nobody may hold rows or a
-// transaction open while calling another part. The caller closes it before the repo.
+// transaction open while calling another part. The caller closes it before the repo, by CloseDB.
 func (r *Repo) DB(ctx context.Context) (*sql.DB, error) {
 	return openDB(ctx, filepath.Join(r.dir, databaseFile))
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/proofs/insecure"
+	"github.com/lodenet/lode/repo"
 	"github.com/lodenet/lode/storage/sector"
 	"github.com/lodenet/lode/test/actorchain"
 )
@@ -92,7 +93,7 @@ func (r *rig) open() {
 }
 
 func (r *rig) close() {
-	if err := r.db.Close(); err != nil {
+	if err := repo.CloseDB(r.t.Context(), r.db); err != nil {
 		r.t.Error(err)
 	}
 }

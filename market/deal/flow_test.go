@@ -3,6 +3,7 @@ package deal_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
@@ -32,6 +34,7 @@ import (
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/market/retrieval"
 	"github.com/lodenet/lode/market/transfer"
+	"github.com/lodenet/lode/repo"
 )
 
 // seat is one side's host and folder, which outlive its process.
@@ -98,7 +101,7 @@ func startProvider(t testing.TB, ctx context.Context, w *world, d deps, s seat, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p, run(ctx, p.Run, func() { db.Close() })
+	return p, run(ctx, p.Run, func() { closeDB(t, db) })
 }
 
 func startClient(t testing.TB, ctx context.Context, d deps, s seat, change ...func(*client.Config)) (*client.Client, *dag.Store, *running) {
@@ -118,7 +121,14 @@ func startClient(t testing.TB, ctx context.Context, d deps, s seat, change ...fu
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, files, run(ctx, c.Run, func() { db.Close() })
+	return c, files, run(ctx, c.Run, func() { closeDB(t, db) })
+}
+
+func closeDB(t testing.TB, db *sql.DB) {
+	t.Helper()
+	if err := repo.CloseDB(context.Background(), db); err != nil {
+		t.Error(err)
+	}
 }
 
 func content(n int, seed byte) []byte {
@@ -212,7 +222,7 @@ func TestFileThereAndBack(t *testing.T) {
 	}
 
 	db := openDB(t, filepath.Join(ps.dir, "lode.db"))
-	defer db.Close()
+	defer closeDB(t, db)
 	index, _ := pieces.Open(ctx, db)
 	server := retrieval.New(retrieval.Config{}, ps.host, pieces.NewBlocks(index, w, nil), index, w, quiet)
 	sr := run(ctx, server.Run, func() {})

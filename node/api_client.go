@@ -29,7 +29,7 @@ type clientAPI struct{ n *Node }
 var _ api.Client = clientAPI{}
 
 func (a clientAPI) DataImport(ctx context.Context, path string) (*api.DataRoot, error) {
-	imp, err := a.n.files.ImportFile(ctx, path, dag.Options{SectorSize: abi.SectorSize(a.n.network.Policy.SectorSize)})
+	imp, err := a.n.files.ImportFile(ctx, path, dag.Options{SectorSize: abi.SectorSize(a.n.network.Policy.SectorSize), Room: a.n.opt.Repo.Room})
 	if err != nil {
 		return nil, err
 	}

@@ -3,11 +3,13 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/ipfs/boxo/blockstore"
 	pebbleds "github.com/ipfs/go-ds-pebble"
 
+	"github.com/lodenet/lode/chain/store"
 	"github.com/lodenet/lode/market/dag"
 	"github.com/lodenet/lode/market/deal"
 	"github.com/lodenet/lode/market/deal/client"
@@ -28,11 +30,11 @@ type imports struct {
 	ds *pebbleds.Datastore
 }
 
-func openImports(dir string) (*imports, error) {
+func openImports(dir string, log *slog.Logger) (*imports, error) {
 	cache := pebble.NewCache(importsCache)
 	defer cache.Unref() // the database holds its own reference
 	ds, err := pebbleds.NewDatastore(dir,
-		pebbleds.WithPebbleOpts(&pebble.Options{Cache: cache, MemTableSize: importsBuffer}),
+		pebbleds.WithPebbleOpts(&pebble.Options{Cache: cache, MemTableSize: importsBuffer, Logger: store.NewPebbleLog(log, "imports")}),
 		// A file counts as imported once its rows are written, so its blocks must be on disk.
 		pebbleds.WithPebbleWriteOptions(pebble.Sync))
 	if err != nil {
@@ -43,7 +45,7 @@ func openImports(dir string) (*imports, error) {
 
 // buildClient makes the client's side: imports, deals, retrieval.
 func (n *Node) buildClient(ctx context.Context) (err error) {
-	if n.imports, err = openImports(n.opt.Repo.BlocksDir()); err != nil {
+	if n.imports, err = openImports(n.opt.Repo.BlocksDir(), n.log); err != nil {
 		return err
 	}
 	n.group.Own("imports", closing(n.imports.ds.Close))

@@ -16,6 +16,8 @@ import (
 // L-12).
 func (n *Node) addParts() {
 	g := n.group
+	g.AddService("disk", func(context.Context) error { return n.opt.Repo.Room(0) }, nil)
+	g.Add("disk watch", n.watchDisk)
 	g.AddService("dispatcher", nil, func(context.Context) error { n.dispatcher.Close(); return nil })
 	g.Add("gossip", n.gossip.Run)
 	g.Add("hello", n.hello.Run)

@@ -107,7 +107,7 @@ func pebbleOptions(opt Options, log *slog.Logger) *pebble.Options {
 		MemTableStopWritesThreshold: 3,
 		MaxOpenFiles:                256,
 		FormatMajorVersion:          pebble.FormatNewest,
-		Logger:                      pebbleLog{log},
+		Logger:                      NewPebbleLog(log, "chain store"),
 	}
 	// State is read by random keys that are mostly not in the upper levels.
 	for i := range o.Levels {
@@ -208,21 +208,4 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 	}
 	out := append(make([]byte, 0, len(v)), v...)
 	return out, closer.Close()
-}
-
-// pebbleLog hands Pebble's errors on. Its informational lines are of no use to an operator.
-type pebbleLog struct{ log *slog.Logger }
-
-func (l pebbleLog) Infof(string, ...any) {}
-
-func (l pebbleLog) Errorf(format string, args ...any) {
-	l.log.Error("chain store", "err", fmt.Sprintf(format, args...))
-}
-
-// Fatalf is called when a write could not be made durable, after which nothing about the
-// database can be promised. The process must end; the next start finds the last good head.
-func (l pebbleLog) Fatalf(format string, args ...any) {
-	msg := fmt.Sprintf(format, args...)
-	l.log.Error("chain store cannot write, stopping: check the disk", "err", msg)
-	panic("chain store: " + msg)
 }

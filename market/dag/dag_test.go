@@ -126,7 +126,6 @@ func TestImportSizes(t *testing.T) {
 		sector abi.SectorSize
 		pieces int
 	}{
-		{"empty", 0, 8 << 20, 1},
 		{"one byte", 1, 8 << 20, 1},
 		{"one chunk", 256 << 10, 8 << 20, 1},
 		{"chunk and a byte", 256<<10 + 1, 8 << 20, 1},
@@ -155,11 +154,34 @@ func TestImportSizes(t *testing.T) {
 	}
 }
 
+func TestEmptyFile(t *testing.T) {
+	s := openStore(t)
+	if _, err := s.Import(t.Context(), "nothing", bytes.NewReader(nil), 0, dag.Options{SectorSize: 8 << 20}); !errors.Is(err, dag.ErrEmpty) {
+		t.Errorf("got %v, want %v", err, dag.ErrEmpty)
+	}
+	if all, err := s.List(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("imports: %v, %v", all, err)
+	}
+}
+
+func TestNoRoom(t *testing.T) {
+	s := openStore(t)
+	full := errors.New("full")
+	var asked uint64
+	room := func(n uint64) error { asked = n; return full }
+	if _, err := s.Import(t.Context(), "big", bytes.NewReader(content(1000, 1)), 1000, dag.Options{SectorSize: 8 << 20, Room: room}); !errors.Is(err, full) {
+		t.Errorf("got %v, want %v", err, full)
+	}
+	if asked < 1000 {
+		t.Errorf("asked for room for %d bytes, the file has 1000", asked)
+	}
+}
+
 // TestAnyFile is the property that matters: any content, any cut, comes back the same.
 func TestAnyFile(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := openStore(t)
-		size := rapid.IntRange(0, 60_000).Draw(rt, "size")
+		size := rapid.IntRange(1, 60_000).Draw(rt, "size")
 		sector := abi.SectorSize(1 << rapid.IntRange(11, 15).Draw(rt, "sector bits"))
 		want := content(size, rapid.Uint64Range(0, 100).Draw(rt, "seed"))
 		if rapid.Bool().Draw(rt, "repeats") { // equal leaves, also in different pieces

@@ -16,8 +16,12 @@ import (
 	"github.com/lodenet/lode/proofs/commp"
 )
 
-// ErrNotFound: the file was not imported here.
-var ErrNotFound = errors.New("not imported on this node")
+var (
+	// ErrNotFound: the file was not imported here.
+	ErrNotFound = errors.New("not imported on this node")
+	// ErrEmpty: a file without a byte is no data to make a deal for.
+	ErrEmpty = errors.New("the file is empty, there is nothing to store")
+)
 
 // Import is a file that was taken in.
 type Import struct {
@@ -64,6 +68,8 @@ type Options struct {
 	// for each byte of the CARs whose commitment is made; total is of that phase, 0 when
 	// unknown. It may be nil.
 	Progress func(phase string, done, total uint64)
+	// Room says whether the blocks' disk can take so many bytes more. It may be nil.
+	Room func(bytes uint64) error
 }
 
 // The phases of an import.
@@ -90,7 +96,7 @@ func (s *Store) ImportFile(ctx context.Context, path string, opt Options) (*Impo
 }
 
 // Import takes a file in: blocks, plan, commitments, and last the rows, so that an import is
-// there whole or not at all. Size is for the progress only. The same file again gives the
+// there whole or not at all. Size is what the reader is expected to have, 0 when unknown. The same file again gives the
 // same root and is taken in anew.
 func (s *Store) Import(ctx context.Context, name string, r io.Reader, size uint64, opt Options) (*Import, error) {
 	if opt.SectorSize < 2<<10 {
@@ -100,10 +106,19 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, size uint6
 	if chunkSize == 0 {
 		chunkSize = ChunkSize(uint64(opt.SectorSize))
 	}
+	if opt.Room != nil {
+		// Blocks, their index, and what the database keeps twice for a while.
+		if err := opt.Room(size + size/16); err != nil {
+			return nil, fmt.Errorf("import %s: %w", name, err)
+		}
+	}
 	in := &meter{r: r, total: size, phase: PhaseRead, report: opt.Progress}
 	root, err := build(ctx, s.blocks, in, chunkSize)
 	if err != nil {
 		return nil, fmt.Errorf("import %s: %w", name, err)
+	}
+	if in.done == 0 {
+		return nil, fmt.Errorf("import %s: %w", name, ErrEmpty)
 	}
 	spans, err := plan(ctx, s.blocks, root, uint64(opt.SectorSize)/128*127)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // ErrLocked: another process has the repo. See LockedError.
@@ -38,10 +39,14 @@ func takeLock(path, dir string) (*os.File, error) {
 		return nil, explain(err)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	for wait := time.Duration(0); errors.Is(err, syscall.EWOULDBLOCK); wait += lockPoll {
 		b, _ := readSmall(path, 32)
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-		return nil, errors.Join(&LockedError{Dir: dir, PID: pid}, f.Close())
+		if wait >= lockWait || !dying(pid) {
+			return nil, errors.Join(&LockedError{Dir: dir, PID: pid}, f.Close())
+		}
+		time.Sleep(lockPoll)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -53,4 +58,24 @@ func takeLock(path, dir string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, explain(err)), f.Close())
 	}
 	return f, nil
+}
+
+// A process that was killed keeps its locks until the kernel has taken it down, which can take
+// longer than starting the next one.
+const (
+	lockWait = 10 * time.Second
+	lockPoll = 20 * time.Millisecond
+)
+
+// dying tells of a process that it was killed or has ended. One that runs has a command line;
+// its memory, and with it the command line, goes before its files do.
+func dying(pid int) bool {
+	if pid <= 0 {
+		return false
+	}
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && len(line) == 0
 }

@@ -111,6 +111,43 @@ func TestApplyTipSetFollowsItsRules(t *testing.T) {
 	require.Error(t, err)
 }
 
+// A fee was raised: one block has the old form of a message, another the new one. The old
+// one counts, it alone has a receipt, and what follows in the second block goes on from it.
+func TestRaisedFeeInAnotherBlockIsSkipped(t *testing.T) {
+	n := newTestNet(t)
+	n.tick()
+	second := n.createMiner(n.bob)
+	first := n.miner()
+	n.tick()
+	for i, m := range []address.Address{first, second} {
+		n.commitSector(m, abi.SectorNumber(i), n.epoch+miner.MinSectorExpiration+100_000)
+	}
+	old := n.message(n.alice, n.bob, big.NewInt(10), builtin.MethodSend, nil)
+	raised := *old
+	raised.GasPremium = big.Add(raised.GasPremium, big.NewInt(1))
+	require.NotEqual(t, old.Cid(), raised.Cid())
+	next := n.message(n.alice, n.bob, big.NewInt(20), builtin.MethodSend, nil)
+	ts := TipSet{
+		Parent: n.root, ParentHeight: n.epoch - 1, Height: n.epoch, BaseFee: baseFee,
+		Blocks: []types.BlockMessages{
+			{Miner: first, WinCount: 1, BlsMessages: []types.ChainMsg{old}},
+			{Miner: second, WinCount: 1, BlsMessages: []types.ChainMsg{&raised, next}},
+		},
+	}
+	var applied []string
+	root, receipts, err := ApplyTipSet(t.Context(), n.env, ts, func(m types.ChainMsg, r *Result) {
+		require.Equal(t, exitcode.Ok, r.Code(), r.Err)
+		applied = append(applied, m.Cid().String())
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{old.Cid().String(), next.Cid().String()}, applied)
+	list, err := amt.Receipts(t.Context(), n.bs, receipts, 10)
+	require.NoError(t, err)
+	require.Len(t, list, 2, "three distinct messages, two receipts")
+	n.root, n.epoch = root, n.epoch+1
+	n.checkInvariants()
+}
+
 func BenchmarkApplyEmptyTipSet(b *testing.B) {
 	n := newTestNet(b)
 	n.tick()

@@ -10,7 +10,6 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/go-state-types/builtin"
-	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/chain/state/view"
 	"github.com/lodenet/lode/chain/store"
@@ -107,8 +106,7 @@ func (r *run) checkSupply(ctx context.Context, s *store.Store, chain []*types.Ti
 	return nil
 }
 
-// history lists the messages that took effect, in order: one that is in several blocks of a
-// tipset counts at its first.
+// history lists the messages that took effect, in the order of their receipts.
 func history(ctx context.Context, s *store.Store, chain []*types.TipSet) ([]executed, error) {
 	var out []executed
 	for i, ts := range chain[:len(chain)-1] {
@@ -120,25 +118,36 @@ func history(ctx context.Context, s *store.Store, chain []*types.TipSet) ([]exec
 		if err != nil {
 			return nil, err
 		}
-		seen := make(map[cid.Cid]bool)
-		n := 0
-		for _, b := range blocks {
-			for _, m := range append(append([]types.ChainMsg{}, b.BlsMessages...), b.SecpkMessages...) {
-				if seen[m.Cid()] {
-					continue
-				}
-				seen[m.Cid()] = true
-				if n < len(receipts) {
-					out = append(out, executed{m.VMMessage(), ts.Height(), receipts[n]})
-				}
-				n++
-			}
+		msgs := selected(blocks)
+		if len(msgs) != len(receipts) {
+			return nil, fmt.Errorf("%s has %d messages that count and %d receipts", ts, len(msgs), len(receipts))
 		}
-		if n != len(receipts) {
-			return nil, fmt.Errorf("%s has %d messages and %d receipts", ts, n, len(receipts))
+		for n, m := range msgs {
+			out = append(out, executed{m, ts.Height(), receipts[n]})
 		}
 	}
 	return out, nil
+}
+
+// selected says in plain words which messages of a tipset's blocks have an effect and a
+// receipt (spec chain.md c.3): block by block, BLS before secp256k1, those of each sender in
+// the order of its nonces. What has another nonce is skipped: a message that an earlier
+// block has too, or one whose fee was raised, where one block has the old form and another
+// the new one. All senders here are written as key addresses.
+func selected(blocks []types.BlockMessages) []*types.Message {
+	var out []*types.Message
+	next := make(map[address.Address]uint64)
+	for _, b := range blocks {
+		for _, cm := range append(append([]types.ChainMsg{}, b.BlsMessages...), b.SecpkMessages...) {
+			m := cm.VMMessage()
+			if want, seen := next[m.From]; seen && m.Nonce != want {
+				continue
+			}
+			next[m.From] = m.Nonce + 1
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // checkSent finds each transfer once.

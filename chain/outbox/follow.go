@@ -5,22 +5,35 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/lodenet/lode/chain/index"
 	"github.com/lodenet/lode/chain/mpool"
 	"github.com/lodenet/lode/chain/types"
 )
 
-// active are the rows that a head change may concern.
+// active are the rows that are not final.
 const active = `stage IN ('new', 'signed', 'sent', 'included', 'replaced') ORDER BY id`
+
+// concerned are the rows that a new head may change, when those on chain were true on the
+// chain of another: all that are not on chain, those that are not below the fork of the two
+// chains, and those that are final now.
+const concerned = `id IN (
+	SELECT id FROM outbox_intent WHERE stage IN ('new', 'signed', 'sent')
+	UNION ALL
+	SELECT id FROM outbox_intent WHERE stage IN ('included', 'replaced') AND ` + includedAt + ` >= ?
+	UNION ALL
+	SELECT id FROM outbox_intent WHERE stage IN ('included', 'replaced') AND ` + includedAt + ` < ?
+) ORDER BY id`
 
 // Run follows the rows until ctx ends or the database fails.
 func (o *Outbox) Run(ctx context.Context) error {
-	var at types.TipSetKey
+	var at *types.TipSet // as pass takes it
+	var last types.TipSetKey
 	for {
-		head, err := o.chain.HeadChanged(ctx, at)
+		head, err := o.chain.HeadChanged(ctx, last)
 		if err == nil {
-			err = o.pass(ctx, head)
+			at, err = o.pass(ctx, at, head)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -28,55 +41,131 @@ func (o *Outbox) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at = head.Key()
+		last = head.Key()
 	}
 }
 
-// pass makes all rows true on the chain of head. It starts from the rows and the chain alone,
-// so it does not matter which heads were seen before, or by which process.
-func (o *Outbox) pass(ctx context.Context, head *types.TipSet) error {
+// pass makes all rows true on the chain of head. What it finds depends on the rows and the
+// chain alone, not on which heads were seen before, or by which process. That the rows on
+// chain are true on the chain of at only saves looking at those that both chains share; nil:
+// that is not known. It returns the at of the next pass: nil when it could not tell of some
+// row, so that no row keeps a result of a chain that was left.
+func (o *Outbox) pass(ctx context.Context, at, head *types.TipSet) (next *types.TipSet, err error) {
 	unlock, err := o.lock(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
-	rows, err := o.many(ctx, active)
+	rows, err := o.rowsFor(ctx, at, head)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	next = head
+	l := look{head: head, senders: map[address.Address]*account{}}
 	for _, r := range rows {
-		if err := o.step(ctx, r, head); err != nil {
-			return err
+		told, err := o.step(ctx, r, l)
+		if err != nil {
+			return nil, err
+		}
+		if !told && r.onChain() {
+			next = nil
 		}
 	}
 	o.announce(head)
-	return nil
+	return next, nil
 }
 
-// step brings one row up to date. What hinders it is noted in the row; an error is the
-// database's or the context's.
-func (o *Outbox) step(ctx context.Context, r *row, head *types.TipSet) error {
-	var err error
-	switch r.stage {
-	case StageNew:
-		err = o.resume(ctx, r, head)
-	case StageIncluded, StageReplaced:
-		err = o.deepen(ctx, r, head)
+// rowsFor reads the rows that a pass must look at.
+func (o *Outbox) rowsFor(ctx context.Context, at, head *types.TipSet) ([]*row, error) {
+	if at == nil {
+		return o.many(ctx, active)
+	}
+	shared, err := o.fork(ctx, at, head)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		o.log.Warn("cannot tell which messages a new head leaves on chain; all are looked at", "head", head.Key(), "err", err)
+		return o.many(ctx, active)
+	}
+	// The tipset with the receipt is above the one that includes the message: when that is
+	// the fork itself, the receipt may be of the other chain.
+	return o.many(ctx, concerned, int64(shared), int64(head.Height()-finality))
+}
+
+// fork is the height of the last tipset that two chains share.
+func (o *Outbox) fork(ctx context.Context, a, b *types.TipSet) (abi.ChainEpoch, error) {
+	for h := min(a.Height(), b.Height()); h >= 0; {
+		var err error
+		if a, err = o.chain.TipSetAt(ctx, h, a); err != nil {
+			return 0, err
+		}
+		if b, err = o.chain.TipSetAt(ctx, h, b); err != nil {
+			return 0, err
+		}
+		if a.Equals(b) {
+			return a.Height(), nil
+		}
+		if h = min(a.Height(), b.Height()); a.Height() == b.Height() {
+			h--
+		}
+	}
+	return 0, nil
+}
+
+// look is one pass over the rows, with what it asks the pool once for all rows of a sender.
+type look struct {
+	head    *types.TipSet
+	senders map[address.Address]*account
+}
+
+// account is what the chain and the pool have of a sender when its first row is looked at.
+type account struct {
+	next    uint64 // nonce after the last on chain
+	pending map[uint64]*types.SignedMessage
+}
+
+func (o *Outbox) account(ctx context.Context, l look, sender address.Address) (*account, error) {
+	if a := l.senders[sender]; a != nil {
+		return a, nil
+	}
+	next, err := o.pool.StateNonce(ctx, sender, l.head)
+	if err != nil {
+		return nil, err
+	}
+	a := &account{next: next, pending: map[uint64]*types.SignedMessage{}}
+	for _, m := range o.pool.Pending(sender) {
+		a.pending[m.Message.Nonce] = m
+	}
+	l.senders[sender] = a
+	return a, nil
+}
+
+// step brings one row up to date. What hinders it is noted in the row, and then it is not
+// told where it stands; an error is the database's or the context's.
+func (o *Outbox) step(ctx context.Context, r *row, l look) (told bool, err error) {
+	if r.stage == StageNew {
+		err = o.resume(ctx, r, l.head)
+	}
+	if err == nil && r.onChain() {
+		err = o.deepen(ctx, r, l.head)
 	}
 	if err == nil && (r.stage == StageSigned || r.stage == StageSent) {
-		err = o.advance(ctx, r, head)
+		if err = o.advance(ctx, r, l); err == nil && r.onChain() {
+			err = o.deepen(ctx, r, l.head) // it may be final already
+		}
 	}
 	if err == nil {
-		return nil
+		return true, nil
 	}
 	if ctx.Err() != nil {
-		return err
+		return false, err
 	}
 	if r.problem == err.Error() {
-		return nil // said before
+		return false, nil // said before
 	}
 	o.log.Warn("message does not advance; it is tried again at the next tipset", "intent", r.id, "key", r.intent.Key, "err", err)
-	return o.set(ctx, r, r.stage, r.result, err.Error())
+	return false, o.set(ctx, r, r.stage, r.result, err.Error())
 }
 
 // resume sends an intent that a crash has left unsigned.
@@ -133,25 +222,28 @@ func (o *Outbox) holds(ctx context.Context, res *Result, head *types.TipSet) (bo
 }
 
 // advance looks whether the nonce is on chain; until then the pool must hold the message.
-func (o *Outbox) advance(ctx context.Context, r *row, head *types.TipSet) error {
-	next, err := o.pool.StateNonce(ctx, r.sender, head)
+func (o *Outbox) advance(ctx context.Context, r *row, l look) error {
+	acc, err := o.account(ctx, l, r.sender)
 	if err != nil {
 		return err
 	}
-	if next > r.nonce {
-		return o.settle(ctx, r, head)
+	if acc.next > r.nonce {
+		return o.settle(ctx, r, l.head)
 	}
-	if err := o.adopt(ctx, r, head); err != nil {
+	if err := o.adopt(ctx, r, acc.pending[r.nonce], l.head); err != nil {
 		return err
 	}
 	if _, pending := o.pool.Message(r.last().Cid()); !pending {
 		err := o.pool.Add(ctx, r.last(), true)
+		if errors.Is(err, mpool.ErrNonceTooLow) {
+			return nil // the pool is at another head, which comes to us next or was the last
+		}
 		if err != nil && !errors.Is(err, mpool.ErrPresent) {
 			return err
 		}
 	}
-	if next == r.nonce && head.Height()-r.pushed >= o.opt.StuckAfter {
-		return o.bump(ctx, r, head)
+	if acc.next == r.nonce && l.head.Height()-r.pushed >= o.opt.StuckAfter {
+		return o.bump(ctx, r, l.head)
 	}
 	return o.set(ctx, r, StageSent, nil, "")
 }
@@ -195,21 +287,18 @@ func (o *Outbox) ours(ctx context.Context, r *row, l *index.Lookup) (bool, error
 }
 
 // adopt takes over a pending message that its owner has put in the place of ours, with
-// another fee: it makes the same call.
-func (o *Outbox) adopt(ctx context.Context, r *row, head *types.TipSet) error {
-	for _, m := range o.pool.Pending(r.sender) {
-		if m.Message.Nonce != r.nonce {
-			continue
-		}
-		for _, f := range r.forms {
-			if f.Cid() == m.Cid() {
-				return nil
-			}
-		}
-		if !r.last().Message.EqualCall(&m.Message) {
-			return fmt.Errorf("%w: %s is pending with nonce %d of %s", ErrReplaced, m.Cid(), r.nonce, r.sender)
-		}
-		return o.addForm(ctx, r, m, head.Height())
+// another fee: it makes the same call. m is what is pending with the nonce, if anything.
+func (o *Outbox) adopt(ctx context.Context, r *row, m *types.SignedMessage, head *types.TipSet) error {
+	if m == nil {
+		return nil
 	}
-	return nil
+	for _, f := range r.forms {
+		if f.Cid() == m.Cid() {
+			return nil
+		}
+	}
+	if !r.last().Message.EqualCall(&m.Message) {
+		return fmt.Errorf("%w: %s is pending with nonce %d of %s", ErrReplaced, m.Cid(), r.nonce, r.sender)
+	}
+	return o.addForm(ctx, r, m, head.Height())
 }

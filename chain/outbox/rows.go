@@ -12,6 +12,9 @@ import (
 	"github.com/lodenet/lode/chain/types"
 )
 
+// includedAt is the height of the tipset that holds the nonce of a row.
+const includedAt = `json_extract(result, '$.IncludedHeight')`
+
 // Migrate makes the tables.
 func Migrate(ctx context.Context, db *sql.DB) error {
 	for _, q := range []string{
@@ -28,6 +31,7 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 			problem TEXT NOT NULL DEFAULT ''
 		)`,
 		`CREATE INDEX IF NOT EXISTS outbox_intent_stage ON outbox_intent (stage)`,
+		`CREATE INDEX IF NOT EXISTS outbox_intent_included ON outbox_intent (stage, ` + includedAt + `)`,
 		`CREATE INDEX IF NOT EXISTS outbox_intent_nonce ON outbox_intent (sender, nonce)`,
 		// The signed forms of an intent: the first one, and those with raised fees.
 		`CREATE TABLE IF NOT EXISTS outbox_message (
@@ -59,6 +63,9 @@ type row struct {
 }
 
 func (r *row) last() *types.SignedMessage { return r.forms[len(r.forms)-1] }
+
+// onChain tells whether a message with the nonce is on chain and may still be reverted.
+func (r *row) onChain() bool { return r.stage == StageIncluded || r.stage == StageReplaced }
 
 // givenUp tells whether nothing was signed and nothing will be: the key is free.
 func (r *row) givenUp() bool { return r.stage == StageFailed && len(r.forms) == 0 }
@@ -110,7 +117,7 @@ func (o *Outbox) many(ctx context.Context, where string, args ...any) ([]*row, e
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
 	for _, r := range out {
-		if r.stage == StageIncluded || r.stage == StageReplaced {
+		if r.onChain() {
 			continue // most of them, and not needed unless they are reverted
 		}
 		if err := o.loadForms(ctx, r); err != nil {

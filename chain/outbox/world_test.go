@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/filecoin-project/go-address"
@@ -124,34 +125,23 @@ type fusedTx struct {
 
 func (t fusedTx) Commit() error { return t.f.around(t.Tx.Commit) }
 
-// world is what outlives a process: the chain, the disk, and what others have heard.
+// world lives in a bubble of virtual time, and is what outlives a process: the chain, the disk, and what others have heard.
 type world struct {
 	t     testing.TB
 	chain *minichain.Chain
 	dsn   string
 
-	// eager nodes publish their messages again as soon as they start, the others never.
+	// eager nodes publish their messages again a second after they start, the others never.
 	eager bool
-	news  chan struct{} // something was heard
 
 	mu    sync.Mutex
 	heard []*types.SignedMessage // guarded by mu; in order
 	deaf  map[cid.Cid]bool       // guarded by mu; what miners do not take
 }
 
-// hurried waits for nothing that comes within a few seconds.
-type hurried struct{ clock.System }
-
-func (h hurried) Until(ctx context.Context, t time.Time) error {
-	if t.Sub(h.Now()) < 10*time.Second {
-		return ctx.Err()
-	}
-	return h.System.Until(ctx, t)
-}
-
 func newWorld(t testing.TB, accounts int) *world {
 	w := &world{
-		t: t, chain: minichain.New(t, accounts), deaf: map[cid.Cid]bool{}, news: make(chan struct{}, 1),
+		t: t, chain: minichain.New(t, accounts), deaf: map[cid.Cid]bool{},
 		dsn: filepath.Join(t.TempDir(), "lode.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)",
 	}
 	return w
@@ -221,10 +211,6 @@ func (w *world) start(f *fuse) *process {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.heard = append(w.heard, m)
-			select {
-			case w.news <- struct{}{}:
-			default:
-			}
 			return nil
 		})
 	}
@@ -233,7 +219,7 @@ func (w *world) start(f *fuse) *process {
 		opt.RepublishFirst = time.Second
 	}
 	log := slog.New(slog.DiscardHandler)
-	p.pool = mpool.New(db, w.chain, engine{w.chain, p}, publish, hurried{}, log, opt)
+	p.pool = mpool.New(db, w.chain, engine{w.chain, p}, publish, clock.System{}, log, opt)
 	p.Outbox = New(db, p.pool, w.chain, index.New(db, w.chain, log), p.wallet, log, Options{})
 	p.stop = sync.OnceFunc(func() { require.NoError(w.t, db.Close()) })
 	w.t.Cleanup(p.stop)
@@ -243,36 +229,40 @@ func (w *world) start(f *fuse) *process {
 // run starts the loops, until stop.
 func (p *process) run() *process {
 	p.t.Helper()
+	return p.loop(p.pool.Run, p.Run)
+}
+
+// runPool starts the pool's loop alone: the test says when the outbox looks at the chain.
+func (p *process) runPool() *process {
+	p.t.Helper()
+	return p.loop(p.pool.Run)
+}
+
+func (p *process) loop(parts ...func(context.Context) error) *process {
 	ctx, cancel := context.WithCancel(p.t.Context())
-	done := make(chan error, 2)
-	go func() { done <- p.pool.Run(ctx) }()
-	go func() { done <- p.Run(ctx) }()
+	done := make(chan error, len(parts))
+	for _, run := range parts {
+		go func() { done <- run(ctx) }()
+	}
 	closeDB := p.stop
 	p.stop = sync.OnceFunc(func() {
 		cancel()
-		require.NoError(p.t, <-done)
-		require.NoError(p.t, <-done)
+		for range parts {
+			require.NoError(p.t, <-done)
+		}
 		closeDB()
 	})
 	p.t.Cleanup(p.stop)
 	return p
 }
 
-// settle waits until the rows are true at the head.
+// settle waits until pool, index and outbox have nothing left to do: then the rows are true at
+// the head.
 func (p *process) settle() {
 	p.t.Helper()
-	timeout := time.After(20 * time.Second)
-	for {
-		head, changed := p.now()
-		if head.Equals(p.w.chain.Head()) {
-			return
-		}
-		select {
-		case <-changed:
-		case <-timeout:
-			p.t.Fatalf("outbox stands at %s, the head is %s", head, p.w.chain.Head())
-		}
-	}
+	synctest.Wait()
+	head, _ := p.now()
+	require.True(p.t, head.Equals(p.w.chain.Head()), "outbox stands at %s, the head is %s", head, p.w.chain.Head())
 }
 
 // mine makes a block of what miners have heard, on the head.

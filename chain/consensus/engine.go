@@ -53,6 +53,7 @@ type Engine struct {
 	baseFees *lru.Cache[types.TipSetKey, abi.TokenAmount] // by the parent
 	valid    *lru.Cache[cid.Cid, struct{}]                // blocks that broke no rule
 	seen     *lru.Cache[cid.Cid, struct{}]                // blocks that gossip accepted
+	signed   *lru.Cache[signed, struct{}]                 // signatures of blocks that held
 
 	executed atomic.Uint64 // tipsets
 
@@ -81,6 +82,7 @@ func New(chain Chain, b beacon.Beacon, v proofs.Verifier, net types.Network, clk
 		baseFees:  newLRU[types.TipSetKey, abi.TokenAmount](1024),
 		valid:     newLRU[cid.Cid, struct{}](4096),
 		seen:      newLRU[cid.Cid, struct{}](8192),
+		signed:    newLRU[signed, struct{}](1024),
 		executing: map[types.TipSetKey]*execution{},
 	}
 }

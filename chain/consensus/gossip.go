@@ -127,5 +127,5 @@ func (e *Engine) checkMiner(ctx context.Context, h *types.BlockHeader, head *typ
 	if why != "" {
 		return broken(ErrIneligible, "%s: %s", h.Miner, why)
 	}
-	return verifySignature(h, key)
+	return e.verifySignature(h, key)
 }

@@ -230,9 +230,21 @@ func verifyVRF(rule error, worker address.Address, draw, vrf []byte) error {
 }
 
 // signature is rule 10.
-func (c *check) signature(context.Context) error { return verifySignature(c.h, c.worker) }
+func (c *check) signature(context.Context) error { return c.e.verifySignature(c.h, c.worker) }
 
-func verifySignature(h *types.BlockHeader, worker address.Address) error {
+// signed is a header, whose CID covers its signature, and the key that it was checked with.
+type signed struct {
+	header cid.Cid
+	worker address.Address
+}
+
+// verifySignature checks the signature of a header. One that held is remembered, because
+// gossip checks it first, and then the validation.
+func (e *Engine) verifySignature(h *types.BlockHeader, worker address.Address) error {
+	s := signed{h.Cid(), worker}
+	if e.signed.Contains(s) {
+		return nil
+	}
 	b, err := h.SigningBytes()
 	if err != nil {
 		return err
@@ -240,6 +252,7 @@ func verifySignature(h *types.BlockHeader, worker address.Address) error {
 	if err := sigs.Verify(h.BlockSig, worker, b); err != nil {
 		return fmt.Errorf("%w: %w", ErrSignature, err)
 	}
+	e.signed.Add(s, struct{}{})
 	return nil
 }
 

@@ -19,7 +19,7 @@ const active = `stage IN ('new', 'signed', 'sent', 'included', 'replaced') ORDER
 // chain of another: all that are not on chain, those that are not below the fork of the two
 // chains, and those that are final now.
 const concerned = `id IN (
-	SELECT id FROM outbox_intent WHERE stage IN ('new', 'signed', 'sent')
+	SELECT id FROM outbox_intent WHERE ` + open + `
 	UNION ALL
 	SELECT id FROM outbox_intent WHERE stage IN ('included', 'replaced') AND ` + includedAt + ` >= ?
 	UNION ALL

@@ -356,7 +356,7 @@ func TestNonceUsedByAnother(t *testing.T) {
 
 		// And back again, for good.
 		other := w.chain.On(base, 9, []*types.SignedMessage{usurper})
-		w.chain.Go(w.chain.On(w.chain.On(other, 0), int(finality)))
+		w.chain.Go(w.chain.On(w.chain.On(other, 0), int(finality)-2)) // one short of final
 		p.settle()
 		require.Equal(t, StageReplaced, status(t, p, id).Stage)
 		w.chain.Mine()

@@ -110,21 +110,26 @@ func (o *Outbox) one(ctx context.Context, where string, args ...any) (*row, erro
 	return r, o.loadForms(ctx, r)
 }
 
-// many reads rows; those that are on chain come without their forms.
+// open are the rows of which nothing is on chain.
+const open = `stage IN ('new', 'signed', 'sent')`
+
+// many reads rows. Those that are on chain, most of them, come without their forms, which are
+// not needed unless they are reverted.
 func (o *Outbox) many(ctx context.Context, where string, args ...any) ([]*row, error) {
 	out, err := o.scanAll(ctx, `SELECT `+columns+` FROM outbox_intent WHERE `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
+	byID := make(map[ID]*row)
 	for _, r := range out {
-		if r.onChain() {
-			continue // most of them, and not needed unless they are reverted
-		}
-		if err := o.loadForms(ctx, r); err != nil {
-			return nil, err
+		if !r.onChain() {
+			byID[r.id] = r
 		}
 	}
-	return out, nil
+	if len(byID) == 0 {
+		return out, nil
+	}
+	return out, o.loadAllForms(ctx, byID)
 }
 
 func (o *Outbox) scanAll(ctx context.Context, query string, args ...any) (out []*row, err error) {
@@ -143,21 +148,37 @@ func (o *Outbox) scanAll(ctx context.Context, query string, args ...any) (out []
 	return out, rows.Err()
 }
 
-func (o *Outbox) loadForms(ctx context.Context, r *row) (err error) {
-	rows, err := o.db.QueryContext(ctx, `SELECT message FROM outbox_message WHERE intent = ? ORDER BY form`, r.id)
+func (o *Outbox) loadForms(ctx context.Context, r *row) error {
+	return o.readForms(ctx, map[ID]*row{r.id: r}, `intent = ?`, r.id)
+}
+
+// loadAllForms reads those of all open rows at once.
+func (o *Outbox) loadAllForms(ctx context.Context, byID map[ID]*row) error {
+	return o.readForms(ctx, byID, `intent IN (SELECT id FROM outbox_intent WHERE `+open+`)`)
+}
+
+func (o *Outbox) readForms(ctx context.Context, byID map[ID]*row, where string, args ...any) (err error) {
+	rows, err := o.db.QueryContext(ctx, `SELECT intent, message FROM outbox_message WHERE `+where+` ORDER BY intent, form`, args...)
 	if err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	r.forms = nil
+	for _, r := range byID {
+		r.forms = nil
+	}
 	for rows.Next() {
+		var id ID
 		var raw []byte
-		if err := rows.Scan(&raw); err != nil {
+		if err := rows.Scan(&id, &raw); err != nil {
 			return fmt.Errorf("outbox: %w", err)
+		}
+		r := byID[id]
+		if r == nil {
+			continue // opened meanwhile
 		}
 		m, err := types.DecodeSignedMessage(raw)
 		if err != nil {
-			return fmt.Errorf("message of outbox intent %d: %w", r.id, err)
+			return fmt.Errorf("message of outbox intent %d: %w", id, err)
 		}
 		r.forms = append(r.forms, m)
 	}

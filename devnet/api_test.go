@@ -32,7 +32,7 @@ type apiTest struct {
 
 // TestAPI asks two nodes of a living network everything that does not belong to a role.
 func TestAPI(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	n, err := Launch(ctx, t.TempDir(), testSpec(2), clock.System{}, testLog(t), nil)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // TestDemoStoresAndRetrieves runs the main job on small sectors: the file is larger than
 // one, so it takes several deals.
 func TestDemoStoresAndRetrieves(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	file := filepath.Join(t.TempDir(), "file")
 	data := make([]byte, 3000)

@@ -29,7 +29,7 @@ func testLog(t *testing.T) *slog.Logger {
 
 // TestNodesFollowOneChain starts three nodes and waits until all are at the same height.
 func TestNodesFollowOneChain(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	n, err := Launch(ctx, t.TempDir(), testSpec(3), clock.System{}, testLog(t), nil)
 	if err != nil {

@@ -426,17 +426,18 @@ func openDB(t testing.TB, path string) *sql.DB {
 	return db
 }
 
-// eventually asks until f is true: what it waits for crosses peers and has no event here.
+// eventually asks until f is true: what it waits for crosses peers and has no event here. The
+// limit only names what never came; a busy machine does not reach it.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(30 * time.Second)
+	end := time.After(5 * time.Minute)
 	for !f() {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("after 30 s still not: %s", what)
+			t.Fatalf("after 5 minutes still not: %s", what)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (a *arith) xor(x, y, z frontend.Variable) frontend.Variable {
 		r = a.api.Sub(a.api.Add(v[0], v[1]), a.api.Mul(2, a.api.Mul(v[0], v[1])))
 	default:
 		s := a.api.Add(x, y, z, a.shift)
-		r = a.api.Mul(a.api.Add(s, 1, a.api.Neg(a.api.DivUnchecked(a.odd, s))), a.half)
+		r = a.api.Mul(a.api.Sub(s, a.api.DivUnchecked(a.odd, s), -1), a.half)
 	}
 	if ones%2 == 1 {
 		r = a.api.Sub(1, r)
@@ -41,7 +41,7 @@ func (a *arith) maj(x, y, z frontend.Variable) frontend.Variable {
 	switch {
 	case len(v) == 3:
 		s := a.api.Add(x, y, z, a.shift)
-		return a.api.Mul(a.api.Add(s, 2, a.api.Neg(a.api.DivUnchecked(a.two, s))), a.quarter)
+		return a.api.Mul(a.api.Sub(s, a.api.DivUnchecked(a.two, s), -2), a.quarter)
 	case len(v) == 2 && ones == 0:
 		return a.api.Mul(v[0], v[1])
 	case len(v) == 2:

@@ -6,17 +6,21 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
+	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/constraint"
 	"github.com/consensys/gnark/frontend"
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/proof"
-	"github.com/ipfs/go-cid"
+	"go.uber.org/goleak"
 
 	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/fr32"
 	"github.com/lodenet/lode/proofs/porep"
 	"github.com/lodenet/lode/proofs/registry"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	miner    = abi.ActorID(1000)
@@ -68,8 +72,8 @@ func seal(t testing.TB, p abi.RegisteredSealProof, number abi.SectorNumber) *sea
 	if err := porep.Label(ctx, task, commD, s.files, nil); err != nil {
 		t.Fatal(err)
 	}
-	var commR cid.Cid
-	if commR, err = porep.Commit(ctx, task, commD, s.files, nil); err != nil {
+	commR, err := porep.Commit(ctx, task, commD, s.files, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if s.vanilla, err = porep.Prove(ctx, task, commD, commR, seed, s.files); err != nil {
@@ -82,7 +86,69 @@ func seal(t testing.TB, p abi.RegisteredSealProof, number abi.SectorNumber) *sea
 	return s
 }
 
-var sector = sync.OnceValue(func() *sealed { return nil })
+var (
+	sectorsOnce sync.Once
+	sectors     []*sealed
+)
+
+// small returns three sectors of 2 KiB for all tests. They must leave them as they are.
+func small(t testing.TB) []*sealed {
+	t.Helper()
+	sectorsOnce.Do(func() {
+		for _, n := range []abi.SectorNumber{3, 4, 9} {
+			sectors = append(sectors, seal(t, sealType, n))
+		}
+	})
+	if len(sectors) != 3 {
+		t.Fatal("the sectors could not be sealed")
+	}
+	return sectors
+}
+
+func sealOf(t testing.TB, p abi.RegisteredSealProof) registry.Seal {
+	t.Helper()
+	s, err := registry.SealOf(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func postOf(t testing.TB, p abi.RegisteredPoStProof) registry.PoSt {
+	t.Helper()
+	s, err := registry.PoStOf(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// gadget is a circuit of some gadget: inputs and what they are held to.
+type gadget struct {
+	In     []frontend.Variable
+	Public []frontend.Variable `gnark:",public"`
+	define func(api frontend.API, in, public []frontend.Variable)
+}
+
+func (g *gadget) Define(api frontend.API) error {
+	g.define(api, g.In, g.Public)
+	return nil
+}
+
+// newGadget compiles a gadget.
+func newGadget(t testing.TB, in, public int, define func(api frontend.API, in, public []frontend.Variable)) constraint.ConstraintSystem {
+	t.Helper()
+	return mustCompile(t, &gadget{In: make([]frontend.Variable, in), Public: make([]frontend.Variable, public), define: define})
+}
+
+// values is the witness of a gadget.
+func values(t testing.TB, in, public []fr.Element) witness.Witness {
+	t.Helper()
+	g := &gadget{In: make([]frontend.Variable, len(in)), Public: make([]frontend.Variable, len(public))}
+	assign(g.In, in)
+	assign(g.Public, public)
+	return mustFill(t, g)
+}
 
 func mustCompile(t testing.TB, c frontend.Circuit) constraint.ConstraintSystem {
 	t.Helper()
@@ -93,26 +159,37 @@ func mustCompile(t testing.TB, c frontend.Circuit) constraint.ConstraintSystem {
 	return cs
 }
 
-func TestPoRep(t *testing.T) {
-	s := seal(t, sealType, 7)
-	z, err := registry.SealOf(sealType)
+func mustFill(t testing.TB, c frontend.Circuit) witness.Witness {
+	t.Helper()
+	w, err := fill(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := PoRep(z)
-	if err != nil {
-		t.Fatal(err)
+	return w
+}
+
+func solved(cs constraint.ConstraintSystem, w witness.Witness) bool {
+	_, err := cs.Solve(w)
+	return err == nil
+}
+
+// refusesChanges changes every value of a witness that holds, public ones first, and expects
+// that it does not hold any more; but not those that free says may be anything.
+func refusesChanges(t *testing.T, cs constraint.ConstraintSystem, w witness.Witness, each int, free func(i int) bool) {
+	t.Helper()
+	if !solved(cs, w) {
+		t.Fatal("the witness does not hold")
 	}
-	cs, err := st.Compile()
-	if err != nil {
-		t.Fatal(err)
+	v := w.Vector().(fr.Vector)
+	one := fr.One()
+	for i := 0; i < len(v); i += each {
+		v[i].Add(&v[i], &one)
+		if solved(cs, w) != (free != nil && free(i)) {
+			t.Errorf("value %d of %d changed: holds: %v", i, len(v), solved(cs, w))
+		}
+		v[i].Sub(&v[i], &one)
 	}
-	t.Log(st.Name(), cs.GetNbConstraints(), cs.GetNbPublicVariables())
-	w, err := PoRepWitness(s.info, s.vanilla, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cs.IsSolved(w); err != nil {
-		t.Fatal(err)
+	if !solved(cs, w) {
+		t.Fatal("the witness did not come back")
 	}
 }

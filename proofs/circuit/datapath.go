@@ -12,19 +12,19 @@ type pair struct{ Left, Right frontend.Variable }
 // On every level the child that the position's bit selects is held to be the hash of the
 // level below; its sibling may be anything, as in any Merkle path.
 func (a *arith) dataPath(levels []pair, position []frontend.Variable, root []*word) frontend.Variable {
-	leaf := a.api.Select(position[0], levels[0].Right, levels[0].Left)
+	leaf := choose(a.api, []frontend.Variable{levels[0].Left, levels[0].Right}, position[:1])
 	var below state
 	for i, l := range levels {
 		// The leaves are data, of which it is not said here that it is padded.
-		bits := trimmed
+		bits := a.trimmed
 		if i == 0 {
-			bits = canonical
+			bits = a.canonical
 		}
-		left, right := a.words(bits(a.api, l.Left)), a.words(bits(a.api, l.Right))
+		left, right := a.words(bits(l.Left)), a.words(bits(l.Right))
 		if i > 0 {
 			child := make([]frontend.Variable, nodeWords)
 			for w := range child {
-				child[w] = a.api.Select(position[i], right[w].value, left[w].value)
+				child[w] = choose(a.api, []frontend.Variable{left[w].value, right[w].value}, position[i:i+1])
 			}
 			a.assertTrimsTo(below, child)
 		}

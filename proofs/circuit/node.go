@@ -13,17 +13,22 @@ const (
 )
 
 // trimmed are the bits of a field element below 2^254, lowest first. There is one such form
-// only, since 2^254 is below the modulus. Every output of the sector's SHA-256 is trimmed,
-// so for them nothing is lost.
-func trimmed(api frontend.API, x frontend.Variable) []frontend.Variable {
-	return gnarkbits.ToBinary(api, x, gnarkbits.WithNbDigits(trimmedBits))
+// only, since 2^254 is below the modulus. All that sealing hashes with SHA-256, and all that
+// comes out of it, is below, so nothing is lost.
+func (a *arith) trimmed(x frontend.Variable) []frontend.Variable {
+	return a.binary(x, trimmedBits)
 }
 
 // canonical are the bits of any field element, lowest first, held to be below the modulus:
 // x + r, which also has 255 bits for a small x, is no solution.
-func canonical(api frontend.API, x frontend.Variable) []frontend.Variable {
-	// The comparison with the modulus makes bits of them, so they need not be made so twice.
-	return gnarkbits.ToBinary(api, x, gnarkbits.WithNbDigits(fr.Bits), gnarkbits.WithUnconstrainedOutputs())
+func (a *arith) canonical(x frontend.Variable) []frontend.Variable {
+	// The comparison with the modulus makes bits of them.
+	return gnarkbits.ToBinary(a.api, x, gnarkbits.WithNbDigits(fr.Bits), gnarkbits.WithUnconstrainedOutputs())
+}
+
+// position are the bits of the index of one of 2^n leaves; no other number has them.
+func (a *arith) position(index frontend.Variable, n int) []frontend.Variable {
+	return a.binary(index, n)
 }
 
 // place is where the bit i of a node, a little-endian number of 32 bytes, is among the words

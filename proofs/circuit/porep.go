@@ -4,7 +4,6 @@ import (
 	"math/bits"
 
 	"github.com/consensys/gnark/frontend"
-	gnarkbits "github.com/consensys/gnark/std/math/bits"
 
 	"github.com/lodenet/lode/proofs/registry"
 	"github.com/lodenet/lode/proofs/sdr"
@@ -76,8 +75,8 @@ func indexBits(nodes uint64) int { return bits.Len64(nodes) - 1 }
 func (c *porepCircuit) Define(api frontend.API) error {
 	a := newArith(api)
 	api.AssertIsEqual(hash(api, []frontend.Variable{c.CommC, c.CommRLast}), c.Inputs[porepCommR])
-	replicaID := a.words(trimmed(api, c.Inputs[porepReplicaID]))
-	commD := a.words(trimmed(api, c.Inputs[porepCommD]))
+	replicaID := a.words(a.trimmed(c.Inputs[porepReplicaID]))
+	commD := a.words(a.trimmed(c.Inputs[porepCommD]))
 	for i := range c.Challenges {
 		inputs := c.Inputs[porepHeader+porepEach*i:][:porepEach]
 		c.challenge(a, &c.Challenges[i], inputs, replicaID, commD)
@@ -87,14 +86,14 @@ func (c *porepCircuit) Define(api frontend.API) error {
 
 func (c *porepCircuit) challenge(a *arith, h *porepChallenge, inputs []frontend.Variable, replicaID, commD []*word) {
 	node, parents, again := inputs[0], inputs[1:1+sdr.Parents], inputs[1+sdr.Parents:]
-	index := position(a.api, node, len(h.Data))
+	index := a.position(node, len(h.Data))
 	for _, n := range again { // of the label, of tree R and of tree C
 		a.api.AssertIsEqual(n, node)
 	}
 	data := a.dataPath(h.Data, index, commD)
 	for i := range h.Parents {
 		p := &h.Parents[i]
-		root := climb(a.api, hash(a.api, p.Labels), p.Path, position(a.api, parents[i], len(index)))
+		root := climb(a.api, hash(a.api, p.Labels), p.Path, a.position(parents[i], len(index)))
 		a.api.AssertIsEqual(root, c.CommC)
 	}
 
@@ -113,7 +112,7 @@ func (c *porepCircuit) labels(a *arith, h *porepChallenge, index []frontend.Vari
 		for l := range p.Labels {
 			// The expander parents' labels in the last layer are no parents of anything.
 			if i < sdr.BaseParents || l < c.layers-1 {
-				columns[i][l] = a.words(trimmed(a.api, p.Labels[l]))
+				columns[i][l] = a.words(a.trimmed(p.Labels[l]))
 			}
 		}
 	}
@@ -130,9 +129,4 @@ func (c *porepCircuit) labels(a *arith, h *porepChallenge, index []frontend.Vari
 		labels[l] = a.label(replicaID, l+1, index, parents)
 	}
 	return labels
-}
-
-// position are the bits of a leaf's index, which is thereby held to be one of a leaf.
-func position(api frontend.API, index frontend.Variable, n int) []frontend.Variable {
-	return gnarkbits.ToBinary(api, index, gnarkbits.WithNbDigits(n))
 }

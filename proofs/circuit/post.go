@@ -56,7 +56,7 @@ func postInputs(p registry.PoSt) int {
 
 // Define implements frontend.Circuit.
 func (c *postCircuit) Define(api frontend.API) error {
-	inputs := c.Inputs
+	a, inputs := newArith(api), c.Inputs
 	next := func() (v frontend.Variable) {
 		v, inputs = inputs[0], inputs[1:]
 		return v
@@ -76,7 +76,7 @@ func (c *postCircuit) Define(api frontend.API) error {
 			for _, children := range h.Path {
 				bits += arityBits(len(children))
 			}
-			root := climb(api, h.Leaf, h.Path, position(api, next(), bits))
+			root := climb(api, h.Leaf, h.Path, a.position(next(), bits))
 			api.AssertIsEqual(root, s.CommRLast)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark/constraint"
+	bls12381 "github.com/consensys/gnark/constraint/bls12-381"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
 
@@ -91,5 +92,10 @@ func compile(c frontend.Circuit, name string) (constraint.ConstraintSystem, erro
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", name, err)
 	}
-	return cs, nil
+	system, ok := cs.(*bls12381.R1CS)
+	if !ok {
+		return nil, fmt.Errorf("compile %s: gnark made a %T", name, cs)
+	}
+	orient(system)
+	return system, nil
 }

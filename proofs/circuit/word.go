@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
+	"github.com/consensys/gnark/constraint"
 	"github.com/consensys/gnark/frontend"
 	gnarkbits "github.com/consensys/gnark/std/math/bits"
 )
@@ -29,10 +30,13 @@ type arith struct {
 	quarter  fr.Element
 	shift    fr.Element // -3/2
 	odd, two fr.Element // 3/4 and -3/4
+
+	gate     constraint.BlueprintID
+	calldata []uint32
 }
 
 func newArith(api frontend.API) *arith {
-	a := &arith{api: api}
+	a := &arith{api: api, gate: api.Compiler().AddBlueprint(&constraint.BlueprintGenericR1C{})}
 	one := fr.One()
 	two := fr.NewElement(2)
 	a.powers[0] = one
@@ -130,7 +134,7 @@ func (a *arith) split(w *word) []frontend.Variable {
 	if w.bits != nil {
 		return w.bits
 	}
-	b := gnarkbits.ToBinary(a.api, w.value, gnarkbits.WithNbDigits(max(bits.Len64(w.max), wordBits)))
+	b := a.binary(w.value, max(bits.Len64(w.max), wordBits))
 	*w = *a.pack(b[:wordBits:wordBits])
 	return w.bits
 }
@@ -138,13 +142,51 @@ func (a *arith) split(w *word) []frontend.Variable {
 // assertEqual holds w to a number, which must be known to have no more than 32 bits. What
 // they differ by is a multiple of 2^32, small enough to be one among the integers.
 func (a *arith) assertEqual(w *word, number frontend.Variable) {
-	difference := a.api.Sub(w.value, number)
 	carry := bits.Len64(w.max >> wordBits)
 	if carry == 0 {
-		a.api.AssertIsEqual(difference, 0)
+		a.api.AssertIsEqual(w.value, number)
 		return
 	}
-	gnarkbits.ToBinary(a.api, a.api.Mul(difference, a.over), gnarkbits.WithNbDigits(carry))
+	a.binary(a.api.Mul(a.api.Sub(w.value, number), a.over), carry)
+}
+
+// binary are the n bits of a value, lowest first: one constraint for each bit, and one that
+// they make up the value. It is strict when n is less than the modulus has, which is asked
+// of the caller.
+func (a *arith) binary(v frontend.Variable, n int) []frontend.Variable {
+	if n == 1 {
+		a.boolean(v)
+		return []frontend.Variable{v}
+	}
+	b := gnarkbits.ToBinary(a.api, v, gnarkbits.WithNbDigits(n), gnarkbits.WithUnconstrainedOutputs())
+	for _, bit := range b {
+		a.boolean(bit)
+	}
+	return b
+}
+
+// boolean holds v to be 0 or 1, as AssertIsBoolean does, which besides remembers all that it
+// was called for: of a million bits that takes most of the time and memory of compiling.
+func (a *arith) boolean(v frontend.Variable) {
+	if _, ok := a.constant(v); ok {
+		a.api.AssertIsBoolean(v)
+		return
+	}
+	a.constrain(v, a.api.Sub(1, v), nil)
+}
+
+// constrain adds the constraint x·y = z. None of them may be a constant; z is nil for 0.
+func (a *arith) constrain(x, y, z frontend.Variable) {
+	expression := func(v frontend.Variable) constraint.LinearExpression {
+		if v == nil {
+			return nil
+		}
+		return a.api.Compiler().ToCanonicalVariable(v).(constraint.LinearExpression)
+	}
+	r := constraint.R1C{L: expression(x), R: expression(y), O: expression(z)}
+	a.calldata = a.calldata[:0]
+	(&constraint.BlueprintGenericR1C{}).CompressR1C(&r, &a.calldata)
+	a.api.Compiler().AddInstruction(a.gate, a.calldata)
 }
 
 // perBit is the word of a function of bits.

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"strings"
+
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -18,10 +20,42 @@ const (
 // network.md B.2, I).
 var requestProtocols = [...]protocol.ID{"/fil/hello/1.0.0", "/fil/chain/xchg/0.0.1"}
 
+// tunnelPrefix begins the names of tunnels: many streams of one protocol at once, which
+// network/tunnel counts and bounds itself (spec network.md T-04).
+const tunnelPrefix = "/x/"
+
+// tunnelLimit leaves tunnels the streams that a peer, or the system, has.
+var tunnelLimit = rcmgr.BaseLimit{Streams: 2048, StreamsInbound: 1024, StreamsOutbound: 1024, Memory: 256 << 20}
+
+// limiter is the fixed one but for tunnels, whose names are not known beforehand.
+type limiter struct{ rcmgr.Limiter }
+
+// GetProtocolLimits implements rcmgr.Limiter.
+func (l limiter) GetProtocolLimits(p protocol.ID) rcmgr.Limit {
+	if strings.HasPrefix(string(p), tunnelPrefix) {
+		return &tunnelLimit
+	}
+	return l.Limiter.GetProtocolLimits(p)
+}
+
+// GetProtocolPeerLimits implements rcmgr.Limiter.
+func (l limiter) GetProtocolPeerLimits(p protocol.ID) rcmgr.Limit {
+	if strings.HasPrefix(string(p), tunnelPrefix) {
+		return &tunnelLimit
+	}
+	return l.Limiter.GetProtocolPeerLimits(p)
+}
+
+// transientStreams may be negotiating at once; a burst of tunnels must not break at that.
+const transientStreams = 1024
+
 // resourceManager bounds connections, streams and memory by system, protocol and peer.
 func resourceManager(metrics bool) (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
+	limits.TransientBaseLimit.Streams = 2 * transientStreams
+	limits.TransientBaseLimit.StreamsInbound = transientStreams
+	limits.TransientBaseLimit.StreamsOutbound = transientStreams
 	for _, p := range requestProtocols {
 		limits.AddProtocolLimit(p, rcmgr.BaseLimit{
 			Streams: 512, StreamsInbound: 256, StreamsOutbound: 256, Memory: 64 << 20,
@@ -34,5 +68,5 @@ func resourceManager(metrics bool) (network.ResourceManager, error) {
 	if !metrics {
 		opts = append(opts, rcmgr.WithMetricsDisabled())
 	}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(maxMemory, maxDescriptors)), opts...)
+	return rcmgr.NewResourceManager(limiter{rcmgr.NewFixedLimiter(limits.Scale(maxMemory, maxDescriptors))}, opts...)
 }

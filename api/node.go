@@ -10,6 +10,7 @@ type Node interface {
 	Mpool
 	Wallet
 	Net
+	P2P
 	Sync
 	Provider
 	Client

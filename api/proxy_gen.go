@@ -136,6 +136,18 @@ type Calls struct {
 	NetDisconnect   func(ctx context.Context, id peer.ID) error           `perm:"write"`
 	NetAgentVersion func(ctx context.Context, id peer.ID) (string, error) `perm:"read"`
 
+	// P2P
+
+	P2PListen         func(ctx context.Context, offer *P2POffer) error                    `perm:"admin"`
+	P2PForward        func(ctx context.Context, forward *P2PForwarding) (string, error)   `perm:"admin"`
+	P2PHold           func(ctx context.Context, kind, name string) (<-chan string, error) `perm:"admin"`
+	P2PList           func(ctx context.Context) ([]P2PListener, error)                    `perm:"read"`
+	P2PClose          func(ctx context.Context, match P2PMatch) (int, error)              `perm:"admin"`
+	P2PStreams        func(ctx context.Context) ([]P2PStream, error)                      `perm:"read"`
+	P2PStreamClose    func(ctx context.Context, id uint64) error                          `perm:"admin"`
+	P2PStreamCloseAll func(ctx context.Context) (int, error)                              `perm:"admin"`
+	P2PStats          func(ctx context.Context) (*P2PStats, error)                        `perm:"read"`
+
 	// Sync
 
 	SyncState func(ctx context.Context) (*SyncState, error) `perm:"read"`
@@ -608,6 +620,51 @@ func (p *Proxy) NetDisconnect(p0 context.Context, p1 peer.ID) error {
 // NetAgentVersion implements Net.
 func (p *Proxy) NetAgentVersion(p0 context.Context, p1 peer.ID) (string, error) {
 	return p.Call.NetAgentVersion(p0, p1)
+}
+
+// P2PListen implements P2P.
+func (p *Proxy) P2PListen(p0 context.Context, p1 *P2POffer) error {
+	return p.Call.P2PListen(p0, p1)
+}
+
+// P2PForward implements P2P.
+func (p *Proxy) P2PForward(p0 context.Context, p1 *P2PForwarding) (string, error) {
+	return p.Call.P2PForward(p0, p1)
+}
+
+// P2PHold implements P2P.
+func (p *Proxy) P2PHold(p0 context.Context, p1 string, p2 string) (<-chan string, error) {
+	return p.Call.P2PHold(p0, p1, p2)
+}
+
+// P2PList implements P2P.
+func (p *Proxy) P2PList(p0 context.Context) ([]P2PListener, error) {
+	return p.Call.P2PList(p0)
+}
+
+// P2PClose implements P2P.
+func (p *Proxy) P2PClose(p0 context.Context, p1 P2PMatch) (int, error) {
+	return p.Call.P2PClose(p0, p1)
+}
+
+// P2PStreams implements P2P.
+func (p *Proxy) P2PStreams(p0 context.Context) ([]P2PStream, error) {
+	return p.Call.P2PStreams(p0)
+}
+
+// P2PStreamClose implements P2P.
+func (p *Proxy) P2PStreamClose(p0 context.Context, p1 uint64) error {
+	return p.Call.P2PStreamClose(p0, p1)
+}
+
+// P2PStreamCloseAll implements P2P.
+func (p *Proxy) P2PStreamCloseAll(p0 context.Context) (int, error) {
+	return p.Call.P2PStreamCloseAll(p0)
+}
+
+// P2PStats implements P2P.
+func (p *Proxy) P2PStats(p0 context.Context) (*P2PStats, error) {
+	return p.Call.P2PStats(p0)
 }
 
 // SyncState implements Sync.

@@ -117,10 +117,11 @@ func (a *app) groups() []group {
 		}},
 		{"Networks", []*cobra.Command{a.demoCmd(), a.devnetCmd(), a.networkCmd()}},
 		{"Chain", []*cobra.Command{
-			a.chainCmd(), a.actorCmd(), a.messageCmd(), a.mpoolCmd(), a.sendCmd(), a.walletCmd(), a.syncCmd(), a.netCmd(),
+			a.chainCmd(), a.actorCmd(), a.messageCmd(), a.mpoolCmd(), a.sendCmd(), a.walletCmd(), a.syncCmd(), a.netCmd(), a.p2pCmd(),
 		}},
 		{"Data", []*cobra.Command{a.clientCmd(), a.dealCmd(), a.retrieveCmd(), a.marketCmd()}},
 		{"Provider", []*cobra.Command{a.minerCmd(), a.sectorCmd(), a.provingCmd(), a.askCmd()}},
+		{"Proofs, with no node", []*cobra.Command{a.benchCmd()}},
 	}
 }
 

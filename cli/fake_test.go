@@ -189,6 +189,46 @@ func fakeChain(c *api.Calls) {
 		return nil
 	}
 	c.NetDisconnect = func(context.Context, peer.ID) error { return nil }
+	c.P2PListen = func(_ context.Context, o *api.P2POffer) error {
+		if o.Protocol != "/x/ssh" && !o.AllowCustomProtocol {
+			return errors.New("protocol name must be within '/x/' namespace")
+		}
+		return nil
+	}
+	c.P2PForward = func(context.Context, *api.P2PForwarding) (string, error) { return "/ip4/127.0.0.1/tcp/2222", nil }
+	c.P2PHold = func(context.Context, string, string) (<-chan string, error) {
+		ch := make(chan string, 2)
+		ch <- "held"
+		ch <- "closed"
+		return ch, nil
+	}
+	c.P2PList = func(context.Context) ([]api.P2PListener, error) {
+		return []api.P2PListener{
+			{Protocol: "/x/ssh", ListenAddress: "/p2p/" + fakePeer.String(), TargetAddress: "/ip4/127.0.0.1/tcp/22", Kind: "listen", Allow: []peer.ID{fakePeer}, Streams: 2},
+			{Protocol: "/x/web", ListenAddress: "/p2p/" + fakePeer.String(), TargetAddress: "/dns/example.org/tcp/80", Kind: "listen", AllowAny: true, Ephemeral: true},
+			{Protocol: "/x/ssh", ListenAddress: "/ip4/127.0.0.1/tcp/2222", TargetAddress: "/p2p/" + fakePeer.String(), Kind: "forward", Declared: true, Problem: "address already in use"},
+		}, nil
+	}
+	c.P2PClose = func(context.Context, api.P2PMatch) (int, error) { return 2, nil }
+	c.P2PStreams = func(context.Context) ([]api.P2PStream, error) {
+		return []api.P2PStream{
+			{HandlerID: "0", Protocol: "/x/ssh", OriginAddress: "/p2p/" + fakePeer.String(), TargetAddress: "/ip4/127.0.0.1/tcp/22", Kind: "listen", Opened: fakeTime, BytesIn: 5 << 20, BytesOut: 300},
+			{HandlerID: "1", Protocol: "/x/ssh", OriginAddress: "/ip4/127.0.0.1/tcp/40000", TargetAddress: "/p2p/" + fakePeer.String(), Kind: "forward", Opened: fakeTime, SettingUp: true},
+		}, nil
+	}
+	c.P2PStreamClose = func(_ context.Context, id uint64) error {
+		if id > 1 {
+			return fmt.Errorf("no such tunnel stream: %d", id)
+		}
+		return nil
+	}
+	c.P2PStreamCloseAll = func(context.Context) (int, error) { return 2, nil }
+	c.P2PStats = func(context.Context) (*api.P2PStats, error) {
+		return &api.P2PStats{
+			Open: 2, Opened: 9, BytesIn: 5 << 20, BytesOut: 300, SetupTime: 9 * time.Millisecond,
+			Setup: []api.P2PSetup{{Within: time.Millisecond, Count: 8}, {Within: 10 * time.Millisecond}, {Count: 1}}, Ends: map[string]int64{"eof": 6, "peer-not-allowed": 3},
+		}, nil
+	}
 	c.SyncState = func(context.Context) (*api.SyncState, error) {
 		return &api.SyncState{ActiveSyncs: []api.ActiveSync{{WorkerID: 1, Base: fakeTipSet(1), Target: fakeTipSet(3), Stage: api.StageMessages, Height: 2, Start: fakeTime, End: fakeTime.Add(3 * time.Second)}}}, nil
 	}

@@ -66,6 +66,7 @@ func TestAPI(t *testing.T) {
 		{"calls", testCalls},
 		{"nothing there", testUnknown},
 		{"peers", testPeers},
+		{"tunnels", testTunnels},
 		{"shutdown", testShutdown},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, a) })

@@ -23,6 +23,7 @@ type API struct {
 	mpoolAPI
 	walletAPI
 	netAPI
+	p2pAPI
 	syncAPI
 	providerAPI
 	clientAPI
@@ -41,6 +42,7 @@ func (n *Node) API() *API {
 		mpoolAPI:  mpoolAPI{n},
 		walletAPI: walletAPI{n},
 		netAPI:    netAPI{n},
+		p2pAPI:    p2pAPI{n},
 		syncAPI:   syncAPI{n},
 
 		providerAPI: providerAPI{n},

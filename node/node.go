@@ -36,6 +36,7 @@ import (
 	"github.com/lodenet/lode/network/gossip"
 	"github.com/lodenet/lode/network/host"
 	"github.com/lodenet/lode/network/peers"
+	"github.com/lodenet/lode/network/tunnel"
 	"github.com/lodenet/lode/node/lifecycle"
 	"github.com/lodenet/lode/proofs"
 	"github.com/lodenet/lode/proofs/insecure"
@@ -98,6 +99,7 @@ type Node struct {
 
 	chainSwap *bitswap.Exchange
 	dataSwap  *bitswap.Exchange
+	tunnels   *tunnel.Tunnels
 	syncer    *syncer.Syncer
 
 	pool   *mpool.Pool
@@ -159,6 +161,7 @@ func New(ctx context.Context, opt Options) (_ *Node, err error) {
 	}{
 		{"chain", n.buildChain},
 		{"network", n.buildNetwork},
+		{"tunnels", n.buildTunnels},
 		{"messages", n.buildMessages},
 		{"sync", n.buildSync},
 		{"client", n.buildClient},

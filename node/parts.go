@@ -25,6 +25,7 @@ func (n *Node) addParts() {
 	g.Add("chain bitswap", n.chainSwap.Run)
 	g.Add("content bitswap", n.dataSwap.Run)
 	g.Add("content over libp2p", n.gateway.server.Run)
+	g.Add("tunnels", n.tunnels.Run)
 	g.AddService("protocols ready", n.awaitProtocols, nil)
 	g.Add("message pool", n.pool.Run)
 	g.Add("message index", n.index.Run)
@@ -51,7 +52,7 @@ func (n *Node) addParts() {
 
 // awaitProtocols waits until every protocol has its handlers.
 func (n *Node) awaitProtocols(ctx context.Context) error {
-	for _, ready := range []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready()} {
+	for _, ready := range []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready(), n.tunnels.Ready()} {
 		select {
 		case <-ready:
 		case <-ctx.Done():

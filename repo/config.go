@@ -14,6 +14,7 @@ import (
 type Config struct {
 	API        APIConfig
 	Libp2p     Libp2pConfig
+	Tunnels    TunnelsConfig
 	Logging    LoggingConfig
 	Fees       FeesConfig
 	Mining     MiningConfig
@@ -41,6 +42,23 @@ type Libp2pConfig struct {
 	ConnMgrLow   int
 	ConnMgrHigh  int
 	ConnMgrGrace time.Duration
+}
+
+// TunnelsConfig is about lode p2p.
+type TunnelsConfig struct {
+	// Listen are services offered at every start: protocol, target, then the peers that may
+	// use it or any, and report-peer-id if wanted, separated by spaces.
+	Listen []string
+	// Forward are ports forwarded at every start: protocol, address to listen on, peer.
+	Forward []string
+	// Linger is how long a connection may be silent after one side has ended; 0 for ever.
+	Linger time.Duration
+	// Idle is how long a connection may be silent at any time; 0 for ever.
+	Idle time.Duration
+	// Limits; 0 takes the default: 64, 1024 and 256.
+	MaxListeners      int
+	MaxStreams        int
+	MaxStreamsPerPeer int
 }
 
 // LoggingConfig is about the log on standard error.
@@ -114,6 +132,7 @@ func DefaultConfig() Config {
 			ConnMgrHigh:     180,
 			ConnMgrGrace:    20 * time.Second,
 		},
+		Tunnels: TunnelsConfig{Listen: []string{}, Forward: []string{}, Linger: time.Minute},
 		Logging: LoggingConfig{Level: "info", Format: "text"},
 		Fees:    FeesConfig{DefaultMaxFee: types.FIL(defaultMaxFee)},
 		Sealing: SealingConfig{AlwaysKeepUnsealedCopy: true},

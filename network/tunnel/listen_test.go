@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -552,9 +553,9 @@ func TestT08Revival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := hosttest.Simulated(t, 1, time.Millisecond)
 		local := newPipes()
-		free := false
+		var free atomic.Bool
 		opt := Options{Bind: func(ctx context.Context, network, address string) (net.Listener, error) {
-			if !free {
+			if !free.Load() {
 				return nil, os.ErrExist
 			}
 			return local.Bind(ctx, network, address)
@@ -569,7 +570,7 @@ func TestT08Revival(t *testing.T) {
 		require.Len(t, list, 2, "port 0 makes no sense in the settings")
 		require.True(t, list[0].Declared && list[1].Declared)
 		require.NotEmpty(t, list[1].Problem)
-		free = true
+		free.Store(true)
 		time.Sleep(revivePause)
 		synctest.Wait()
 		list, err = tun.List(t.Context())

@@ -11,7 +11,7 @@ RACE = ./node/... ./network/... ./chain/store/... ./chain/sync/... ./chain/mpool
 
 export CGO_ENABLED = 0
 
-.PHONY: build demo devnet test test-long bench lint generate clean
+.PHONY: build demo devnet test vectors test-long bench lint generate clean
 
 build: ## the static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/lode
@@ -36,6 +36,10 @@ test: lint ## everything that a commit must pass
 	  echo "no C compiler: the tests run without the race detector"; \
 	  $(GO) test -timeout 20m ./...; \
 	fi
+
+vectors: ## how many of the public proof vectors of each kind run
+	@out=$$($(GO) test -count=1 -v -timeout 60m -run Vectors ./proofs/... 2>&1); code=$$?; \
+	printf '%s\n' "$$out" | grep -E '^(vectors: | *--- FAIL|FAIL|panic)'; exit $$code
 
 test-long: ## longer simulations, larger sectors, more random cases
 	LODE_LONG=1 $(GO) test -timeout 120m ./...

@@ -33,7 +33,7 @@ type commpFile struct {
 		} `json:"entries"`
 	} `json:"zero_piece_commitments"`
 	CommD struct {
-		Sector uint64 `json:"sector_bytes"`
+		Sector abi.SectorSize `json:"sector_bytes"`
 		Pieces []struct {
 			CID    string              `json:"piece_cid"`
 			Padded abi.PaddedPieceSize `json:"padded_size"`
@@ -58,15 +58,24 @@ type commpFile struct {
 	} `json:"piece_start"`
 }
 
-// quick is how much of a stream is hashed without LODE_LONG.
-const quick = 70 << 20
+// How much of a stream is hashed always, and how much at most without LODE_LONG.
+const (
+	quick = 70 << 20
+	long  = 1 << 30
+)
+
+// sealProofs has one of each sector size.
+var sealProofs = []abi.RegisteredSealProof{
+	abi.RegisteredSealProof_StackedDrg2KiBV1_1, abi.RegisteredSealProof_StackedDrg8MiBV1_1, abi.RegisteredSealProof_StackedDrg512MiBV1_1,
+	abi.RegisteredSealProof_StackedDrg32GiBV1_1, abi.RegisteredSealProof_StackedDrg64GiBV1_1,
+}
 
 func TestVectorsCommP(t *testing.T) {
 	var f commpFile
-	vectors.Load(t, "commp.json", &f)
+	set := vectors.Load(t, "commp.json", &f)
 
 	for _, v := range f.Zero.Entries {
-		t.Run(fmt.Sprintf("zero/%d", v.Padded), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("zero/%d", v.Padded), func(t *testing.T) {
 			if got := ZeroPiece(v.Padded); got.String() != v.CID || v.Padded.Unpadded() != v.Unpadded {
 				t.Errorf("got %v, want %s", got, v.CID)
 			}
@@ -76,21 +85,25 @@ func TestVectorsCommP(t *testing.T) {
 		})
 	}
 
-	t.Run("commd", func(t *testing.T) {
-		if f.CommD.Sector != 32<<30 {
+	set.Run(t, "commd", func(t *testing.T) {
+		seal := slices.IndexFunc(sealProofs, func(p abi.RegisteredSealProof) bool {
+			size, err := p.SectorSize()
+			return err == nil && size == f.CommD.Sector
+		})
+		if seal < 0 {
 			t.Fatalf("a sector of %d bytes", f.CommD.Sector)
 		}
 		var pieces []abi.PieceInfo
 		for _, p := range f.CommD.Pieces {
 			pieces = append(pieces, abi.PieceInfo{PieceCID: parse(t, p.CID), Size: p.Padded})
 		}
-		got, err := CommD(abi.RegisteredSealProof_StackedDrg32GiBV1_1, pieces)
+		got, err := CommD(sealProofs[seal], pieces)
 		if err != nil || got.String() != f.CommD.CID {
 			t.Errorf("got %v, %v, want %s", got, err, f.CommD.CID)
 		}
 	})
 
-	t.Run("text", func(t *testing.T) {
+	set.Run(t, "text", func(t *testing.T) {
 		w := New()
 		_, _ = io.WriteString(w, f.Text.Payload)
 		if got, _, err := w.Sum(); err != nil || got.String() != f.Text.CID {
@@ -98,21 +111,21 @@ func TestVectorsCommP(t *testing.T) {
 		}
 	})
 
-	stream(t, "bytes00", f.Zeros.Entries, repeat(0))
-	stream(t, "bytesCC", f.CC.Entries, repeat(0xcc))
-	stream(t, "random1337", f.Random.Entries, rand1337(1337))
-	stream(t, "curio", f.Curio.Entries, rand1337(1337))
+	stream(t, set, "bytes00", f.Zeros.Entries, repeat(0))
+	stream(t, set, "bytesCC", f.CC.Entries, repeat(0xcc))
+	stream(t, set, "random1337", f.Random.Entries, rand1337(1337))
+	stream(t, set, "curio", f.Curio.Entries, rand1337(1337))
 	// A read that asks for more than is needed would not change these: Read is a stream.
-	stream(t, "random7e5", f.Random5, rand.New(rand.NewSource(0x7e5)))
+	stream(t, set, "random7e5", f.Random5, rand.New(rand.NewSource(0x7e5)))
 
 	for _, v := range f.Align.Entries {
-		t.Run(fmt.Sprintf("align/%d-%d", v[0], v[1]), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("align/%d-%d", v[0], v[1]), func(t *testing.T) {
 			if before, behind := Alignment(v[0], v[1]); before != v[2] || behind != v[3] {
 				t.Errorf("got %d and %d, want %d and %d", before, behind, v[2], v[3])
 			}
 		})
 	}
-	t.Run("start", func(t *testing.T) {
+	set.Run(t, "start", func(t *testing.T) {
 		var written abi.UnpaddedPieceSize
 		for i, size := range f.Start.Sizes {
 			before, behind := Alignment(written, size)
@@ -125,14 +138,17 @@ func TestVectorsCommP(t *testing.T) {
 }
 
 // stream hashes one stream and checks its beginnings, which are the pieces.
-func stream(t *testing.T, name string, pieces []piece, r io.Reader) {
+func stream(t *testing.T, set *vectors.Set, name string, pieces []piece, r io.Reader) {
 	pieces = slices.Clone(pieces)
 	slices.SortStableFunc(pieces, func(a, b piece) int { return int(a.Payload - b.Payload) })
 	w, done := New(), int64(0)
 	for _, v := range pieces {
-		t.Run(fmt.Sprintf("%s/%d-%d", name, v.Payload, v.Padded), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("%s/%d-%d", name, v.Payload, v.Padded), func(t *testing.T) {
 			if v.Payload > quick {
 				vectors.Long(t, "a long stream")
+			}
+			if v.Payload > long {
+				vectors.Huge(t, "a very long stream")
 			}
 			if _, err := io.CopyBuffer(w, io.LimitReader(r, v.Payload-done), make([]byte, 1<<20)); err != nil {
 				t.Fatal(err)

@@ -21,10 +21,10 @@ func TestVectorsFr32(t *testing.T) {
 			Invalid []vectors.Node `json:"invalid_le_hex"`
 		} `json:"fr_safe"`
 	}
-	vectors.Load(t, "fr32.json", &f)
+	set := vectors.Load(t, "fr32.json", &f)
 
 	for _, v := range f.Vectors {
-		t.Run(v.Name, func(t *testing.T) {
+		set.Run(t, "pad/"+v.Name, func(t *testing.T) {
 			// The padding of a payload that does not fill its chunks is that of zeros behind it.
 			payload := append(bytes.Clone(v.Input), make([]byte, len(v.Padded)/fr32.Padded*fr32.Unpadded-len(v.Input))...)
 			got := make([]byte, len(v.Padded))
@@ -40,7 +40,7 @@ func TestVectorsFr32(t *testing.T) {
 		})
 	}
 	for i, n := range f.FrSafe.Valid {
-		t.Run(fmt.Sprintf("valid/%d", i), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("valid/%d", i), func(t *testing.T) {
 			e, err := fr32.Element((*fr32.Node)(&n))
 			if err != nil || fr32.Bytes(&e) != fr32.Node(n) {
 				t.Errorf("got %x, %v", fr32.Bytes(&e), err)
@@ -48,7 +48,7 @@ func TestVectorsFr32(t *testing.T) {
 		})
 	}
 	for i, n := range f.FrSafe.Invalid {
-		t.Run(fmt.Sprintf("invalid/%d", i), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("invalid/%d", i), func(t *testing.T) {
 			if _, err := fr32.Element((*fr32.Node)(&n)); err == nil {
 				t.Error("was accepted")
 			}

@@ -21,10 +21,10 @@ func TestVectorsMerkleSHA256(t *testing.T) {
 		First []vectors.Node `json:"first_node_per_level_hex"`
 		Zero  []vectors.Node `json:"zero_node_per_level_hex"`
 	}
-	vectors.Load(t, "merkle_sha256.json", &f)
+	set := vectors.Load(t, "merkle_sha256.json", &f)
 
 	for _, v := range f.Sectors {
-		t.Run(fmt.Sprintf("sector/%d", v.Bytes), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("sector/%d", v.Bytes), func(t *testing.T) {
 			l, err := DataTree(v.Bytes / 32)
 			if err != nil {
 				t.Fatal(err)
@@ -51,7 +51,7 @@ func TestVectorsMerkleSHA256(t *testing.T) {
 		})
 	}
 
-	t.Run("levels", func(t *testing.T) {
+	set.Run(t, "levels", func(t *testing.T) {
 		first, zero := Node(f.First[0]), Node(f.Zero[0])
 		for i := range f.First {
 			if first != Node(f.First[i]) || zero != Node(f.Zero[i]) {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,10 +49,10 @@ type file struct {
 
 func TestVectorsPoseidon(t *testing.T) {
 	var f file
-	vectors.Load(t, "poseidon.json", &f)
+	set := vectors.Load(t, "poseidon.json", &f)
 
 	for width, v := range f.RoundParameters.ByWidth {
-		t.Run("constants/"+width, func(t *testing.T) {
+		set.Run(t, "constants/"+width, func(t *testing.T) {
 			p := Arity(v.Arity)
 			if strconv.Itoa(p.width) != width || v.RF != fullRounds || p.PartialRounds() != v.RP || len(p.Constants()) != v.Total {
 				t.Fatalf("got width %d, %d partial rounds, %d constants", p.width, p.PartialRounds(), len(p.Constants()))
@@ -80,7 +81,7 @@ func TestVectorsPoseidon(t *testing.T) {
 	}
 
 	for _, v := range f.Neptune.Vectors {
-		t.Run(fmt.Sprintf("neptune/%d-%s-%s", v.Arity, v.HashType, v.Strength), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("neptune/%d-%s-%s", v.Arity, v.HashType, v.Strength), func(t *testing.T) {
 			s := Standard
 			if v.Strength == "strengthened" {
 				s = Strengthened
@@ -99,7 +100,7 @@ func TestVectorsPoseidon(t *testing.T) {
 		})
 	}
 
-	t.Run("merkle-damgard-36", func(t *testing.T) {
+	set.Run(t, "merkle-damgard", func(t *testing.T) {
 		p, err := New(36, Standard)
 		if err != nil {
 			t.Fatal(err)
@@ -113,7 +114,7 @@ func TestVectorsPoseidon(t *testing.T) {
 	})
 
 	for i, v := range f.Single {
-		t.Run(fmt.Sprintf("single/%d", i), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("single/%d", i), func(t *testing.T) {
 			in := make([]fr.Element, len(v.Inputs))
 			for i, n := range v.Inputs {
 				e, err := fr32.Element((*fr32.Node)(&n))
@@ -123,6 +124,55 @@ func TestVectorsPoseidon(t *testing.T) {
 				in[i] = e
 			}
 			check(t, Arity(v.Arity).Hash(in), v.Digest)
+		})
+	}
+}
+
+// The challenges of sector updates are hashes under a tag of their own, so they tell whether
+// other tags work; nothing else of updates is here (spec: proofs 10).
+func TestVectorsUpdateChallenges(t *testing.T) {
+	var f struct {
+		Update struct {
+			CommR   vectors.Node `json:"comm_r_new_le_hex"`
+			Vectors []struct {
+				Nodes     uint64   `json:"sector_nodes"`
+				Partition uint64   `json:"partition"`
+				First     []uint64 `json:"first_5_challenges"`
+			} `json:"vectors"`
+		} `json:"empty_sector_update"`
+	}
+	set := vectors.Load(t, "challenges.json", &f)
+	commR, err := fr32.Element((*fr32.Node)(&f.Update.CommR))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range f.Update.Vectors {
+		set.Run(t, fmt.Sprintf("update/%d-%d", v.Nodes, v.Partition), func(t *testing.T) {
+			partitions, count := uint64(16), uint64(86)
+			switch {
+			case v.Nodes <= 8<<10/32:
+				partitions, count = 1, 10
+			case v.Nodes <= 32<<10/32:
+				partitions, count = 2, 10
+			case v.Nodes <= 16<<20/32:
+				partitions, count = 4, 10
+			}
+			width := uint64(bits.Len64(v.Nodes/partitions) - 1)
+			each := 254 / width
+			digests := (count + each - 1) / each
+			for i, want := range v.First {
+				var tag, number fr.Element
+				tag.SetUint64(1 << 40)
+				number.SetUint64(v.Partition*digests + uint64(i)/each)
+				h := Arity(2).HashTagged(tag, []fr.Element{commR, number})
+				var n big.Int
+				h.BigInt(&n)
+				n.Rsh(&n, uint(uint64(i)%each*width))
+				got := n.Uint64()&(1<<width-1) | v.Partition<<width
+				if got != want {
+					t.Errorf("challenge %d: got %d, want %d", i, got, want)
+				}
+			}
 		})
 	}
 }

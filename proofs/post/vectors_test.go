@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -31,7 +32,7 @@ func TestVectorsWindow32GiB(t *testing.T) {
 		Leaves     []vectors.Node          `json:"leaves_hex"`
 		Vanilla    vectors.Hex             `json:"vanilla_proof_hex"`
 	}
-	vectors.Load(t, "post_window_vanilla_32gib.json", &f)
+	set := vectors.Load(t, "post_window_vanilla_32gib.json", &f)
 	sealed, err := cid.Decode(f.SealedCID)
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +46,13 @@ func TestVectorsWindow32GiB(t *testing.T) {
 		t.Fatalf("%d bytes left of the proof of sector %d", len(d.b), d.sector)
 	}
 
-	info := proof.SectorInfo{SealProof: abi.RegisteredSealProof_StackedDrg32GiBV1_1, SectorNumber: f.Number, SealedCID: sealed}
-	for _, p := range []abi.RegisteredPoStProof{f.Proof, f.Proof + 5} { // alike for the first sector
-		t.Run(fmt.Sprint(p), func(t *testing.T) {
+	info := proof.SectorInfo{SealProof: sealProof(t, f.Bytes), SectorNumber: f.Number, SealedCID: sealed}
+	kinds := []abi.RegisteredPoStProof{f.Proof}
+	if post, err := registry.PoStOf(f.Proof + 5); err == nil && post.Version == registry.V1_2 {
+		kinds = append(kinds, post.Proof) // alike for the first sector
+	}
+	for _, p := range kinds {
+		set.Run(t, fmt.Sprintf("proof/%d", p), func(t *testing.T) {
 			s, err := NewStatement(p, f.Miner, abi.PoStRandomness(f.Randomness), []proof.SectorInfo{info})
 			if err != nil || s.SectorSize != f.Bytes {
 				t.Fatal(err)
@@ -75,16 +80,17 @@ func TestVectorsWindow32GiB(t *testing.T) {
 // What of the published proof needs no circuit: its challenges.
 func TestVectorsWindowChallenges(t *testing.T) {
 	var f struct {
+		Kinds      []string         `json:"registered_post_proof_names"`
 		Randomness vectors.Node     `json:"randomness_hex"`
 		Number     abi.SectorNumber `json:"sector_number"`
 		Derived    struct {
 			Challenges []uint64 `json:"leaf_challenges"`
 		} `json:"derived"`
 	}
-	vectors.Load(t, "post_window_snark_32gib.json", &f)
-	for _, p := range []abi.RegisteredPoStProof{abi.RegisteredPoStProof_StackedDrgWindow32GiBV1, abi.RegisteredPoStProof_StackedDrgWindow32GiBV1_1} {
-		t.Run(fmt.Sprint(p), func(t *testing.T) {
-			post, err := registry.PoStOf(p)
+	set := vectors.Load(t, "post_window_snark_32gib.json", &f)
+	for _, name := range f.Kinds {
+		set.Run(t, "challenges/"+name, func(t *testing.T) {
+			post, err := registry.PoStOf(postNamed(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,6 +99,39 @@ func TestVectorsWindowChallenges(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sealProof is a kind of seal of that size. Which does not matter to a proof of spacetime.
+func sealProof(t *testing.T, size abi.SectorSize) abi.RegisteredSealProof {
+	t.Helper()
+	for p := abi.RegisteredSealProof_StackedDrg2KiBV1_1; p < abi.RegisteredSealProof_StackedDrg2KiBV1_1+5; p++ {
+		if s, err := registry.SealOf(p); err == nil && s.SectorSize == size {
+			return p
+		}
+	}
+	t.Fatalf("no sector has %d bytes", size)
+	return 0
+}
+
+// postNamed is the number of a proof, by a name that starts with the reference's. A second
+// name may follow in parentheses.
+func postNamed(t *testing.T, name string) abi.RegisteredPoStProof {
+	t.Helper()
+	var f struct {
+		PoSt []struct {
+			Value abi.RegisteredPoStProof `json:"value"`
+			Name  string                  `json:"rust_name"`
+		} `json:"post"`
+	}
+	vectors.Read(t, "registered_proofs.json", &f)
+	name, _, _ = strings.Cut(name, " ")
+	for _, p := range f.PoSt {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	t.Fatalf("no proof is called %q", name)
+	return 0
 }
 
 // decoder reads the reference's own form of a vanilla proof of one sector.

@@ -1,9 +1,13 @@
 package registry
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/proofs/internal/vectors"
 )
@@ -35,7 +39,7 @@ func TestVectorsRegisteredProofs(t *testing.T) {
 			Sectors    int                     `json:"sectors_per_partition"`
 		} `json:"post"`
 	}
-	vectors.Load(t, "registered_proofs.json", &f)
+	set := vectors.Load(t, "registered_proofs.json", &f)
 	versions := map[string]Version{"V1_0": V1_0, "V1_1": V1_1, "V1_2": V1_2}
 	features := map[string]Feature{"": Interactive, "SyntheticPoRep": Synthetic, "NonInteractivePoRep": NonInteractive}
 
@@ -43,7 +47,7 @@ func TestVectorsRegisteredProofs(t *testing.T) {
 		t.Errorf("%d seal and %d post proofs", len(f.Seal), len(f.PoSt))
 	}
 	for _, v := range f.Seal {
-		t.Run(v.Name, func(t *testing.T) {
+		set.Run(t, "seal/"+v.Name, func(t *testing.T) {
 			s, err := SealOf(v.Value)
 			if err != nil {
 				t.Fatal(err)
@@ -73,13 +77,71 @@ func TestVectorsRegisteredProofs(t *testing.T) {
 		})
 	}
 	for _, v := range f.PoSt {
-		t.Run(v.Name, func(t *testing.T) {
+		set.Run(t, "post/"+v.Name, func(t *testing.T) {
 			p, err := PoStOf(v.Value)
 			if err != nil || p.Proof != v.Value || p.Version != versions[v.Version] || p.SectorSize != v.Bytes || p.Challenges != v.Challenges || p.Sectors != v.Sectors {
 				t.Errorf("got %+v, %v", p, err)
 			}
 		})
 	}
+}
+
+// The names of published parameter files follow from what the registry says of the proof.
+func TestVectorsParameterFiles(t *testing.T) {
+	var f struct {
+		Entries []struct {
+			File       string         `json:"file"`
+			Circuit    string         `json:"circuit"`
+			Identifier string         `json:"identifier"`
+			CID        string         `json:"cid"`
+			Digest     vectors.Hex    `json:"blake2b_128bit_prefix"`
+			Bytes      abi.SectorSize `json:"sector_bytes"`
+		} `json:"entries"`
+	}
+	set := vectors.Load(t, "parameter_files.json", &f)
+	for _, v := range f.Entries {
+		kind, _, _ := strings.Cut(v.Circuit, " ")
+		set.Run(t, kind+"/"+v.File, func(t *testing.T) {
+			if got := circuitID(t, kind, v.Bytes); got != v.Identifier {
+				t.Errorf("got identifier %q, want %q", got, v.Identifier)
+			}
+			if name := strings.TrimSuffix(strings.TrimSuffix(v.File, ".vk"), ".params"); !strings.HasSuffix(name, fmt.Sprintf("-%x", sha256.Sum256([]byte(v.Identifier)))) {
+				t.Error("the name is not that of the identifier")
+			}
+			if _, err := cid.Decode(v.CID); err != nil || len(v.Digest) != 16 {
+				t.Errorf("CID: %v, digest of %d bytes", err, len(v.Digest))
+			}
+		})
+	}
+}
+
+// circuitID is the text that the reference identifies a circuit by.
+func circuitID(t *testing.T, kind string, size abi.SectorSize) string {
+	t.Helper()
+	for i, z := range sizes {
+		if z.bytes != size {
+			continue
+		}
+		seal, err := SealOf(abi.RegisteredSealProof(len(sizes) + i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch kind {
+		case "PoRep":
+			return fmt.Sprintf("layered_drgporep::PublicParams{ graph: stacked_graph::StackedGraph{expansion_degree: 8 base_graph: drgraph::BucketGraph{size: %d; degree: 6; hasher: poseidon_hasher} }, challenges: LayerChallenges { layers: %d, max_count: %d }, tree: merkletree-poseidon_hasher-%v }", seal.Nodes(), seal.Layers, seal.Challenges, seal.Shape)
+		case "WinningPoSt", "WindowPoSt":
+			challenges, sectors := 1, winningChallenges // the circuit of a winning PoSt has one sector many times
+			if kind == "WindowPoSt" {
+				challenges, sectors = windowChallenges, z.windowSectors
+			}
+			return fmt.Sprintf("FallbackPoSt::PublicParams{sector_size: %d, challenge_count: %d, sector_count: %d}", size, challenges, sectors)
+		case "EmptySectorUpdate", "EmptySectorUpdate-Poseidon":
+			return fmt.Sprintf("empty_sector_update::PublicParams{ sector_nodes: %d }", seal.Nodes())
+		}
+		t.Fatalf("no circuit %q", kind)
+	}
+	t.Fatalf("no sector has %d bytes", size)
+	return ""
 }
 
 func TestUnknownIsRefused(t *testing.T) {

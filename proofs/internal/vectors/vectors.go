@@ -1,4 +1,6 @@
-// Package vectors reads the public proof vectors for tests. Only tests import it.
+// Package vectors reads the public proof vectors for tests, and counts those that ran: a
+// line for each file, such as "vectors: labels.json: 2 labels", that go test -v shows. Only
+// tests import it. Read vectors.go, then set.go.
 package vectors
 
 import (
@@ -13,9 +15,16 @@ import (
 )
 
 // Load decodes a file of the proof vectors into v. The folder is $LODE_VECTORS, from the
-// repository's root when relative, ../shared/vectors otherwise; the test is skipped when it
-// is not there.
-func Load(t testing.TB, name string, v any) {
+// repository's root when relative, ../shared/vectors otherwise; the test is skipped when the
+// file is not there. The vectors are to be run through the set.
+func Load(t testing.TB, name string, v any) *Set {
+	t.Helper()
+	Read(t, name, v)
+	return newSet(t, name)
+}
+
+// Read is Load for a file that is looked into besides.
+func Read(t testing.TB, name string, v any) {
 	t.Helper()
 	dir := os.Getenv("LODE_VECTORS")
 	if dir == "" {
@@ -56,11 +65,20 @@ func root(t testing.TB) string {
 	}
 }
 
-// Long skips a test that takes minutes unless LODE_LONG=1.
+// Long skips a vector that takes minutes, unless LODE_LONG=1, or LODE_VECTORS names the
+// folder: who names one wants all that is in it.
 func Long(t testing.TB, why string) {
 	t.Helper()
-	if os.Getenv("LODE_LONG") != "1" {
+	if os.Getenv("LODE_LONG") != "1" && os.Getenv("LODE_VECTORS") == "" {
 		t.Skipf("%s (LODE_LONG=1 runs it)", why)
+	}
+}
+
+// Huge skips a vector that takes longer than a test may by default, unless LODE_LONG=1.
+func Huge(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("LODE_LONG") != "1" {
+		t.Skipf("%s (LODE_LONG=1 and a longer -timeout run it)", why)
 	}
 }
 

@@ -76,14 +76,7 @@ func (l Layout) reduce(dst, src []Node) error {
 	if l.arity == binary {
 		return HashPairs(dst, src)
 	}
-	for i := range len(src) / octal {
-		n, err := HashNodes(src[i*octal : (i+1)*octal])
-		if err != nil {
-			return err
-		}
-		dst[i] = n
-	}
-	return nil
+	return HashGroups(dst, src, octal)
 }
 
 // Root reads the root from the tree's file.

@@ -95,3 +95,22 @@ func HashNodes(nodes []Node) (Node, error) {
 	out := poseidon.Arity(len(nodes)).Hash(in[:len(nodes)])
 	return fr32.Bytes(&out), nil
 }
+
+// HashGroups sets dst[i] to the hash of the i-th arity nodes of src, which is HashNodes, with
+// many hashes at a time. dst may be the front of src.
+func HashGroups(dst, src []Node, arity int) error {
+	in := make([]fr.Element, len(src)/arity*arity)
+	for i := range in {
+		e, err := fr32.Element(&src[i])
+		if err != nil {
+			return err
+		}
+		in[i] = e
+	}
+	out := make([]fr.Element, len(in)/arity)
+	poseidon.Arity(arity).HashMany(out, in)
+	for i := range out {
+		dst[i] = fr32.Bytes(&out[i])
+	}
+	return nil
+}

@@ -109,23 +109,22 @@ func (c columns) ReadAt(p []byte, off int64) (int, error) {
 	if len(p)%fr32.NodeBytes != 0 || off%fr32.NodeBytes != 0 {
 		return 0, errors.New("column hashes are read in whole nodes")
 	}
-	labels := make([][]byte, len(c))
+	n := len(p) / fr32.NodeBytes
+	labels := make([]byte, len(p))
+	nodes := make([]merkle.Node, n*len(c))
 	for i, layer := range c {
-		labels[i] = make([]byte, len(p))
-		if err := readFull(layer, labels[i], off); err != nil {
+		if err := readFull(layer, labels, off); err != nil {
 			return 0, fmt.Errorf("layer %d: %w", i+1, err)
 		}
+		for at := range n {
+			nodes[at*len(c)+i] = merkle.Node(labels[at*fr32.NodeBytes:])
+		}
 	}
-	column := make([]merkle.Node, len(c))
-	for at := 0; at < len(p); at += fr32.NodeBytes {
-		for i := range column {
-			copy(column[i][:], labels[i][at:])
-		}
-		hash, err := merkle.HashNodes(column)
-		if err != nil {
-			return at, err
-		}
-		copy(p[at:], hash[:])
+	if err := merkle.HashGroups(nodes, nodes, len(c)); err != nil {
+		return 0, err
+	}
+	for at := range n {
+		copy(p[at*fr32.NodeBytes:], nodes[at][:])
 	}
 	return len(p), nil
 }

@@ -1,6 +1,7 @@
 package poseidon
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -30,6 +31,44 @@ func TestFastIsPlain(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Many hashes side by side must be the hashes one by one, whatever their number.
+func TestHashManyIsHash(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, arity := range []int{2, 8, 11} {
+		p := Arity(arity)
+		for _, n := range []int{0, 1, minLanes, minLanes + 1, lanes - 1, lanes, lanes + 1, 2*lanes + 9} {
+			in := make([]fr.Element, n*arity)
+			for i := range in {
+				in[i] = fr.Element{rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64() >> 4}
+			}
+			got, side := make([]fr.Element, n), make([]fr.Element, n)
+			p.HashMany(got, in)
+			p.hashLanes(side, in) // also where the processor would not choose it
+			for i := range n {
+				if want := p.Hash(in[i*arity:][:arity]); got[i] != want || side[i] != want {
+					t.Fatalf("arity %d, hash %d of %d: got %v and %v, want %v", arity, i, n, got[i].String(), side[i].String(), want.String())
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkHashMany(b *testing.B) {
+	for _, arity := range []int{2, 8, 11} {
+		b.Run(fmt.Sprint("arity", arity), func(b *testing.B) {
+			const n = 512
+			in, out := make([]fr.Element, n*arity), make([]fr.Element, n)
+			for i := range in {
+				in[i].SetUint64(uint64(i))
+			}
+			for b.Loop() {
+				Arity(arity).HashMany(out, in)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/hash")
+		})
 	}
 }
 

@@ -41,10 +41,11 @@ func slow(payload []byte) (cid.Cid, abi.PaddedPieceSize) {
 }
 
 func TestWriter(t *testing.T) {
-	data := random(5*chunkBytes + 1000)
+	data := random(batchBytes + 5*chunkBytes + 1000)
 	for _, n := range []int{
 		1, 126, 127, 128, 254, 255, 1000, 2032, chunkBytes - 1, chunkBytes, chunkBytes + 1,
 		2*chunkBytes - 127, 2 * chunkBytes, 2*chunkBytes + 1, 3 * chunkBytes, 4*chunkBytes - 1, 4 * chunkBytes, 5*chunkBytes + 1000,
+		batchBytes - 1, batchBytes, batchBytes + 1, batchBytes + chunkBytes, batchBytes + 5*chunkBytes + 1000,
 	} {
 		want, size := slow(data[:n])
 		for _, step := range []int{n, 1 + n/7, 127, chunkBytes + 5} {

@@ -4,7 +4,8 @@
 //
 // The steps are Label, Commit and Prove, in that order, each repeatable; they leave a
 // sector's state in Files, which the caller owns. What Prove returns is what a proof system
-// turns into a succinct proof; Verify checks it without one. Label and Unseal keep two
-// layers of labels in memory, 64 bytes a node (so 16 MiB for a sector of 8 MiB); everything
-// else streams. All goroutines end before a step returns. Read porep.go, then commit.go.
+// turns into a succinct proof; Verify checks it without one. Everything streams: memory is
+// bounded by the cores, and by some 32 MiB for layers of small sectors, besides what the
+// system keeps of mapped layers as long as it has nothing better to do with it. All goroutines end before a step
+// returns. Read porep.go, then label.go and commit.go.
 package porep

@@ -17,6 +17,9 @@ const (
 	TreeD = "sc-02-data-tree-d.dat"
 	// Aux is CommC and CommRLast, 64 bytes.
 	Aux = "p_aux"
+	// Journal says which layers are whole, and whose they are. It is there between the start
+	// of Label and the caller's clearing up, where files can be kept.
+	Journal = "lode-layers.json"
 )
 
 // LayerFile is the file of the labels of a layer, which counts from 1.
@@ -28,6 +31,9 @@ func TreeCFile(i, n int) string { return baseFile("sc-02-data-tree-c", i, n) }
 // TreeRFile is the file of the i-th of n base trees over the replica.
 func TreeRFile(i, n int) string { return baseFile("sc-02-data-tree-r-last", i, n) }
 
+// scratchFile has the labels of a layer while Unseal makes them; two are enough.
+func scratchFile(layer int) string { return fmt.Sprintf("unseal-labels-%d.dat", layer%2) }
+
 func baseFile(stem string, i, n int) string {
 	if n == 1 {
 		return stem + ".dat"
@@ -37,11 +43,30 @@ func baseFile(stem string, i, n int) string {
 
 // Files is where a sector's files are. Create makes an empty file, in place of one of that
 // name; Open opens one for reading, or returns an error that is fs.ErrNotExist. A step opens
-// again what it created and closed. Both are safe from many goroutines, and so is a File's ReadAt and, for ranges that do not meet,
-// its WriteAt.
+// again what it created and closed. Both are safe from many goroutines, and so is a File's
+// ReadAt and, for ranges that do not meet, its WriteAt.
 type Files interface {
 	Create(name string) (File, error)
 	Open(name string) (File, error)
+}
+
+// Keeper is what Files may implement besides, so that an interrupted step goes on where it
+// was. Keep makes a file that was created and closed durable, whole, and found by Open in a
+// later run, even if the step does not end; files that were not kept are not found then.
+type Keeper interface{ Keep(name string) error }
+
+// Mapper is what a File may implement besides, so that many small reads are cheap. Map
+// gives the file as memory, for reading: size bytes from its start, which show what is
+// written to the file later on; the file grows to that size when it is shorter. An error
+// that is errors.ErrUnsupported means that the file cannot be mapped, but read.
+type Mapper interface {
+	Map(size int64) (Memory, error)
+}
+
+// Memory is a mapped file. The bytes are gone after Close.
+type Memory interface {
+	Bytes() []byte
+	Close() error
 }
 
 // File is one file of a sector. What was written is durable, as far as the owner of the

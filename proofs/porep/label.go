@@ -2,6 +2,7 @@ package porep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -13,6 +14,9 @@ import (
 // Label is the first step of sealing (PreCommit1): from the file Unsealed, which must be
 // there with the sector's whole padded data, it makes tree D and the files of all layers.
 // Data whose root is not commD is ErrMismatch.
+//
+// Where f is a Keeper, a layer is kept as soon as it is whole, and a later run for the same
+// task, which finds it undamaged, does not make it again.
 func Label(ctx context.Context, t Task, commD cid.Cid, f Files, progress Progress) error {
 	s, err := newSector(t, commD)
 	if err != nil {
@@ -26,12 +30,20 @@ func (s *sector) labelSector(ctx context.Context, f Files, progress Progress) er
 	if err := s.dataTree(ctx, f, c); err != nil {
 		return err
 	}
-	return s.labels(ctx, s.Layers, s.Nodes(), c.add, func(layer int, labels []byte) error {
-		return create(f, LayerFile(layer), func(file File) error {
-			_, err := file.WriteAt(labels, 0)
+	j, err := s.openJournal(ctx, f, c)
+	if err != nil {
+		return err
+	}
+	for layer := len(j.Layers) + 1; layer <= s.Layers; layer++ {
+		digest, err := s.layer(ctx, f, layer, s.Nodes(), LayerFile, c.add)
+		if err != nil {
 			return err
-		})
-	})
+		}
+		if err := j.whole(f, layer, digest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *sector) dataTree(ctx context.Context, f Files, c *counter) error {
@@ -52,26 +64,36 @@ func (s *sector) dataTree(ctx context.Context, f Files, c *counter) error {
 	})
 }
 
-// labels makes the layers one after the other and hands each to use, which must not keep
-// it. The last has only its first nodes.
-func (s *sector) labels(ctx context.Context, layers int, lastNodes uint64, done func(int64), use func(layer int, labels []byte) error) error {
-	var before []byte
-	free := make([]byte, s.SectorSize)
-	for layer := 1; layer <= layers; layer++ {
-		labels := free
-		if layer == layers {
-			labels = labels[:lastNodes*fr32.NodeBytes]
-		}
-		if err := s.graph.Labels(ctx, s.id, layer, before, labels, done); err != nil {
-			return fmt.Errorf("label layer %d: %w", layer, err)
-		}
-		if err := use(layer, labels); err != nil {
-			return err
-		}
-		if before == nil && layer < layers {
-			before = make([]byte, s.SectorSize)
-		}
-		before, free = labels, before
+// layer makes the file of the first nodes of one layer, from that of the layer before, and
+// returns its digest.
+func (s *sector) layer(ctx context.Context, f Files, layer int, nodes uint64, name func(layer int) string, done func(int64)) (digest, error) {
+	var sum digest
+	make := func(before *layerFile) error {
+		return create(f, name(layer), func(file File) error {
+			out, err := mapLayer(file, int64(nodes)*fr32.NodeBytes)
+			if err != nil {
+				return err
+			}
+			hashed := newHashing(out)
+			err = s.graph.Labels(ctx, s.id, layer, nodes, before.reader(), hashed, done)
+			sum = hashed.sum()
+			return errors.Join(err, out.unmap())
+		})
 	}
-	return nil
+	var err error
+	if layer == 1 {
+		err = make(nil)
+	} else {
+		err = open(f, name(layer-1), int64(s.SectorSize), func(file File) error {
+			before, err := mapLayer(file, int64(s.SectorSize))
+			if err != nil {
+				return err
+			}
+			return errors.Join(make(before), before.unmap())
+		})
+	}
+	if err != nil {
+		return digest{}, fmt.Errorf("label layer %d: %w", layer, err)
+	}
+	return sum, nil
 }

@@ -22,6 +22,15 @@ type Task struct {
 	Ticket abi.SealRandomness
 }
 
+// ReplicaID is what the sector's labels are bound to.
+func (t Task) ReplicaID(commD cid.Cid) (fr32.Node, error) {
+	s, err := newSector(t, commD)
+	if err != nil {
+		return fr32.Node{}, err
+	}
+	return s.id, nil
+}
+
 // Progress is told how much of a step's work is done, in nodes; done never falls and ends at
 // total. It is called by one goroutine at a time and should return quickly. It may be nil.
 type Progress func(done, total int64)

@@ -1,7 +1,6 @@
 package porep
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +17,7 @@ import (
 
 // Unseal writes length bytes of the sector's padded data, from offset on, to w; both are
 // multiples of 128. It needs the file Sealed; labels that are no longer there are made
-// again, which takes as long as Label. When the whole sector is asked for, and it turns out
+// again, in two files that it creates, which takes as long as Label. When the whole sector is asked for, and it turns out
 // that it is not commD's data, the error is ErrMismatch, after the writing; for a part, only
 // what cannot be padded data is found out.
 func Unseal(ctx context.Context, t Task, commD cid.Cid, f Files, w io.Writer, offset, length int64) error {
@@ -54,12 +53,16 @@ func (s *sector) withLabels(ctx context.Context, f Files, end int64, use func(io
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrSize) {
 		return err
 	}
-	return s.labels(ctx, s.Layers, uint64(end)/fr32.NodeBytes, nil, func(layer int, labels []byte) error {
-		if layer < s.Layers {
-			return nil
+	for layer := 1; layer <= s.Layers; layer++ {
+		nodes := s.Nodes()
+		if layer == s.Layers {
+			nodes = uint64(end) / fr32.NodeBytes
 		}
-		return use(bytes.NewReader(labels))
-	})
+		if _, err := s.layer(ctx, f, layer, nodes, scratchFile, nil); err != nil {
+			return err
+		}
+	}
+	return open(f, scratchFile(s.Layers), end, func(file File) error { return use(file) })
 }
 
 func (s *sector) decode(ctx context.Context, replica, labels io.ReaderAt, w io.Writer, offset, length int64) error {

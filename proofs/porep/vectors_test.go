@@ -70,18 +70,27 @@ type sealFile struct {
 		} `json:"entries"`
 	} `json:"derived_small_sectors"`
 	Large struct {
-		CommD string `json:"comm_d_cid"`
-		CommR string `json:"comm_r_cid"`
+		CommD  string `json:"comm_d_cid"`
+		CommR  string `json:"comm_r_cid"`
+		Update update `json:"snap_update"`
 	} `json:"published_32gib"`
+	Update update `json:"published_2kib_update"`
+}
+
+// update is a sector whose data was replaced. What of it is checked is the form.
+type update struct {
+	Old   string `json:"comm_r_old_cid"`
+	CommD string `json:"comm_d_new_cid"`
+	CommR string `json:"comm_r_new_cid"`
 }
 
 func TestVectorsSeal(t *testing.T) {
 	var f sealFile
-	vectors.Load(t, "seal.json", &f)
+	set := vectors.Load(t, "seal.json", &f)
 	ctx := context.Background()
 
 	for _, v := range f.Published {
-		t.Run(fmt.Sprintf("published/%d", v.Bytes), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("published/%d", v.Bytes), func(t *testing.T) {
 			if v.Bytes > 8<<20 {
 				vectors.Long(t, "a large sector")
 			}
@@ -91,17 +100,13 @@ func TestVectorsSeal(t *testing.T) {
 			if got := registry.ProverID(v.Miner); got != [32]byte(v.ProverID) {
 				t.Errorf("got prover id %x", got)
 			}
+			ctx, check := inTime(t)
 			task := Task{Proof: v.Proof, Miner: v.Miner, Number: v.Number, Ticket: abi.SealRandomness(v.Ticket)}
 			commD := parse(t, v.CommD)
-			files := MemFiles()
-			write(t, files, Unsealed, make([]byte, v.Bytes))
-			if err := Label(ctx, task, commD, files, nil); err != nil {
-				t.Fatal(err)
-			}
+			files := zeroSector(t, v.Bytes)
+			check(Label(ctx, task, commD, files, nil))
 			commR, err := Commit(ctx, task, commD, files, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			check(err)
 			if commR.String() != v.CommR || commitment.SealedCID(merkle.Node(v.CommRHex)) != commR || commitment.UnsealedCID(merkle.Node(v.CommDHex)) != commD {
 				t.Errorf("got CommR %v, want %s", commR, v.CommR)
 			}
@@ -117,11 +122,11 @@ func TestVectorsSeal(t *testing.T) {
 				t.Errorf("got %x, %v", aux, err)
 			}
 			for name, want := range map[string][]vectors.Node{LayerFile(1): d.Layer1, LayerFile(2): d.Layer2, Sealed: d.Replica} {
-				if got := read(t, files, name); len(want) > 0 && !bytes.Equal(got, join(want)) {
+				if len(want) > 0 && !bytes.Equal(read(t, files, name), join(want)) {
 					t.Errorf("%s differs", name)
 				}
 			}
-			if want := join(d.Columns); !bytes.Equal(read(t, files, TreeCFile(0, 1))[:len(want)], want) {
+			if want := join(d.Columns); len(want) > 0 && !bytes.Equal(read(t, files, TreeCFile(0, 1))[:len(want)], want) {
 				t.Error("column hashes differ")
 			}
 			for _, i := range d.Interactive {
@@ -141,7 +146,7 @@ func TestVectorsSeal(t *testing.T) {
 	}
 
 	for _, v := range f.Small.Entries {
-		t.Run("small/"+v.Shape, func(t *testing.T) {
+		set.Run(t, "small/"+v.Shape, func(t *testing.T) {
 			if v.DataRule != `node i = trim254(SHA-256("data" || u32le(i)))` {
 				t.Fatalf("data rule %q", v.DataRule)
 			}
@@ -197,16 +202,20 @@ func TestVectorsSeal(t *testing.T) {
 		})
 	}
 
-	t.Run("CIDs", func(t *testing.T) {
-		d, err := commitment.Unsealed(parse(t, f.Large.CommD))
-		if err != nil || fmt.Sprintf("%x", d) != "077e5fde35c50a9303a55009e3498a4ebedff39c42b710b730d8ec7ac7afa63e" {
-			t.Errorf("got %x, %v", d, err)
-		}
-		r, err := commitment.Sealed(parse(t, f.Large.CommR))
-		if err != nil || commitment.SealedCID(r).String() != f.Large.CommR {
-			t.Errorf("got %x, %v", r, err)
-		}
-	})
+	for _, want := range []string{f.Large.CommD, f.Large.Update.CommD, f.Update.CommD} {
+		set.Run(t, "cid/"+want, func(t *testing.T) {
+			if d, err := commitment.Unsealed(parse(t, want)); err != nil || commitment.UnsealedCID(d).String() != want {
+				t.Errorf("got %x, %v", d, err)
+			}
+		})
+	}
+	for _, want := range []string{f.Large.CommR, f.Large.Update.CommR, f.Update.Old, f.Update.CommR} {
+		set.Run(t, "cid/"+want, func(t *testing.T) {
+			if r, err := commitment.Sealed(parse(t, want)); err != nil || commitment.SealedCID(r).String() != want {
+				t.Errorf("got %x, %v", r, err)
+			}
+		})
+	}
 }
 
 // checkInputs holds the public inputs of a succinct proof against what the vanilla proof
@@ -259,9 +268,9 @@ func TestVectorsChallenges(t *testing.T) {
 		Interactive    []derived `json:"interactive_derived"`
 		NonInteractive []derived `json:"non_interactive_derived"`
 	}
-	vectors.Load(t, "challenges.json", &f)
+	set := vectors.Load(t, "challenges.json", &f)
 
-	t.Run("synthetic", func(t *testing.T) {
+	set.Run(t, "synthetic", func(t *testing.T) {
 		v := f.Synthetic
 		for i, want := range v.Synthetic {
 			if got, err := syntheticNode(v.Nodes, uint64(i), fr32.Node(v.ReplicaID), fr32.Node(v.CommR)); err != nil || got != want {
@@ -286,7 +295,7 @@ func TestVectorsChallenges(t *testing.T) {
 		"non-interactive": {registry.NonInteractive, f.NonInteractive},
 	} {
 		for _, v := range c.vectors {
-			t.Run(fmt.Sprintf("%s/%d-%d", name, v.Nodes, v.Partition), func(t *testing.T) {
+			set.Run(t, fmt.Sprintf("%s/%d-%d", name, v.Nodes, v.Partition), func(t *testing.T) {
 				s := registry.Seal{Feature: c.feature, SectorSize: abi.SectorSize(v.Nodes * 32), Partitions: v.Partition + 1, Challenges: v.Each}
 				seed := abi.InteractiveSealRandomness(v.Seed)
 				if c.feature == registry.NonInteractive {
@@ -319,9 +328,9 @@ func TestVectorsSealRecords(t *testing.T) {
 			Proof      vectors.Hex      `json:"proof_hex"`
 		} `json:"records"`
 	}
-	vectors.Load(t, "seal_regression_records.json", &f)
+	set := vectors.Load(t, "seal_regression_records.json", &f)
 	for i, v := range f.Records {
-		t.Run(fmt.Sprintf("%d-%d-%s", i, v.Bytes, v.Version), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("record/%d-%d-%s", i, v.Bytes, v.Version), func(t *testing.T) {
 			id := sdr.ReplicaID(v.ProverID, v.Number, v.Ticket, fr32.Node(v.CommD), v.PoRepID)
 			if id != fr32.Node(v.ReplicaID) {
 				t.Errorf("got replica id %x, want %x", id, v.ReplicaID)

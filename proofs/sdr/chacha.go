@@ -13,8 +13,8 @@ type chacha8 struct {
 	used  int // words of block
 }
 
-func newChaCha8(key *[32]byte) *chacha8 {
-	c := &chacha8{used: 16}
+func newChaCha8(key *[32]byte) chacha8 {
+	c := chacha8{used: 16}
 	c.state[0], c.state[1], c.state[2], c.state[3] = 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574
 	for i := range 8 {
 		c.state[4+i] = binary.LittleEndian.Uint32(key[4*i:])
@@ -32,32 +32,39 @@ func (c *chacha8) next64() uint64 {
 	return v
 }
 
+// refill keeps the words in variables, so that they stay in registers.
 func (c *chacha8) refill() {
-	x := c.state
+	s := &c.state
+	x0, x1, x2, x3 := s[0], s[1], s[2], s[3]
+	x4, x5, x6, x7 := s[4], s[5], s[6], s[7]
+	x8, x9, x10, x11 := s[8], s[9], s[10], s[11]
+	x12, x13, x14, x15 := s[12], s[13], s[14], s[15]
 	for range 4 {
-		quarter(&x[0], &x[4], &x[8], &x[12])
-		quarter(&x[1], &x[5], &x[9], &x[13])
-		quarter(&x[2], &x[6], &x[10], &x[14])
-		quarter(&x[3], &x[7], &x[11], &x[15])
-		quarter(&x[0], &x[5], &x[10], &x[15])
-		quarter(&x[1], &x[6], &x[11], &x[12])
-		quarter(&x[2], &x[7], &x[8], &x[13])
-		quarter(&x[3], &x[4], &x[9], &x[14])
+		x0, x4, x8, x12 = quarter(x0, x4, x8, x12)
+		x1, x5, x9, x13 = quarter(x1, x5, x9, x13)
+		x2, x6, x10, x14 = quarter(x2, x6, x10, x14)
+		x3, x7, x11, x15 = quarter(x3, x7, x11, x15)
+		x0, x5, x10, x15 = quarter(x0, x5, x10, x15)
+		x1, x6, x11, x12 = quarter(x1, x6, x11, x12)
+		x2, x7, x8, x13 = quarter(x2, x7, x8, x13)
+		x3, x4, x9, x14 = quarter(x3, x4, x9, x14)
 	}
-	for i := range x {
-		c.block[i] = x[i] + c.state[i]
+	c.block = [16]uint32{
+		x0 + s[0], x1 + s[1], x2 + s[2], x3 + s[3], x4 + s[4], x5 + s[5], x6 + s[6], x7 + s[7],
+		x8 + s[8], x9 + s[9], x10 + s[10], x11 + s[11], x12 + s[12], x13 + s[13], x14 + s[14], x15 + s[15],
 	}
 	c.used = 0
-	c.state[12]++ // a node draws 20 words, so the upper word of the counter stays 0
+	s[12]++ // a node draws 20 words, so the upper word of the counter stays 0
 }
 
-func quarter(a, b, c, d *uint32) {
-	*a += *b
-	*d = bits.RotateLeft32(*d^*a, 16)
-	*c += *d
-	*b = bits.RotateLeft32(*b^*c, 12)
-	*a += *b
-	*d = bits.RotateLeft32(*d^*a, 8)
-	*c += *d
-	*b = bits.RotateLeft32(*b^*c, 7)
+func quarter(a, b, c, d uint32) (uint32, uint32, uint32, uint32) {
+	a += b
+	d = bits.RotateLeft32(d^a, 16)
+	c += d
+	b = bits.RotateLeft32(b^c, 12)
+	a += b
+	d = bits.RotateLeft32(d^a, 8)
+	c += d
+	b = bits.RotateLeft32(b^c, 7)
+	return a, b, c, d
 }

@@ -14,8 +14,9 @@ type feistel struct {
 	mask uint64 // of a half
 	keys [3]uint64
 
-	// rounds has, per key, the round function of every half; empty until tabulated.
-	rounds [3][]uint64
+	// rounds has, per key, the round function of every half; empty until tabulated. A half
+	// has at most 17 bits.
+	rounds [3][]uint32
 }
 
 func newFeistel(n uint64, keys [3]uint64) feistel {
@@ -26,6 +27,9 @@ func newFeistel(n uint64, keys [3]uint64) feistel {
 
 // permute encrypts until the result is in the domain.
 func (f *feistel) permute(u uint64) uint64 {
+	if f.rounds[0] != nil {
+		return f.lookup(u)
+	}
 	for {
 		l, r := u>>f.half&f.mask, u&f.mask
 		for i := range f.keys {
@@ -38,10 +42,23 @@ func (f *feistel) permute(u uint64) uint64 {
 	}
 }
 
-func (f *feistel) round(i int, r uint64) uint64 {
-	if f.rounds[i] != nil {
-		return f.rounds[i][r]
+// lookup is permute with its round function in tables.
+func (f *feistel) lookup(u uint64) uint64 {
+	half, mask := f.half&63, f.mask
+	t0, t1, t2 := f.rounds[0], f.rounds[1], f.rounds[2]
+	for {
+		l, r := u>>half&mask, u&mask
+		l ^= uint64(t0[r])
+		r ^= uint64(t1[l])
+		l ^= uint64(t2[r])
+		u = r<<half | l // three rounds leave the halves swapped
+		if u < f.n {
+			return u
+		}
 	}
+}
+
+func (f *feistel) round(i int, r uint64) uint64 {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:], r)
 	binary.BigEndian.PutUint64(b[8:], f.keys[i])
@@ -54,9 +71,9 @@ func (f *feistel) round(i int, r uint64) uint64 {
 func (f *feistel) tabulated() *feistel {
 	t := *f
 	for i := range t.rounds {
-		table := make([]uint64, t.mask+1)
+		table := make([]uint32, t.mask+1)
 		for r := range table {
-			table[r] = f.round(i, uint64(r))
+			table[r] = uint32(f.round(i, uint64(r)))
 		}
 		t.rounds[i] = table
 	}

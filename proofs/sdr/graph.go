@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"sync"
 
 	"github.com/lodenet/lode/proofs/registry"
 )
@@ -20,13 +21,16 @@ const (
 	maxNodes = 1 << 31
 )
 
-// Graph is the graph of one seal proof. It is the same for all sectors and layers, and
-// immutable.
+// Graph is the graph of one seal proof. It is the same for all sectors and layers, and what
+// it answers never changes.
 type Graph struct {
 	nodes   uint64
 	legacy  bool // the order and the mistake of V1_0
 	seed    [28]byte
 	feistel feistel
+
+	mu      sync.Mutex
+	parents []uint32 // of all nodes, once table was asked for them; guarded by mu
 }
 
 // NewGraph returns the graph that a PoRep identifier seeds.
@@ -53,8 +57,7 @@ func (g *Graph) Nodes() uint64 { return g.nodes }
 // before. v must be below Nodes.
 func (g *Graph) Parents(v uint64) [Parents]uint32 {
 	var p [Parents]uint32
-	g.base(v, p[:BaseParents])
-	g.expander(&g.feistel, v, p[BaseParents:])
+	g.row(&g.feistel, v, Parents, p[:])
 	return p
 }
 

@@ -32,35 +32,46 @@ func ReplicaID(prover [32]byte, number abi.SectorNumber, ticket [32]byte, commD 
 // layer, followed, from layer 2 on, by the expander parents' in the layer before. Node 0 uses
 // none. Layers count from 1 (spec: 4.5).
 func Label(replicaID fr32.Node, layer int, node uint64, parents []fr32.Node) fr32.Node {
+	labels := make([]byte, 0, Parents*fr32.NodeBytes)
+	for i := range parents {
+		labels = append(labels, parents[i][:]...)
+	}
 	p := newPreimage(replicaID, layer)
-	return p.label(node, func(i int) []byte { return parents[i][:] }, len(parents))
+	if node == 0 {
+		return p.hash(0)
+	}
+	return p.label(node, labels)
 }
 
 // preimage is what a label is the hash of; one serves a whole layer.
-type preimage [labelBytes]byte
+type preimage struct {
+	bytes   [labelBytes]byte
+	touched byte // means nothing: it keeps reads ahead from being left out
+}
 
 func newPreimage(replicaID fr32.Node, layer int) *preimage {
 	p := &preimage{}
-	copy(p[:], replicaID[:])
-	binary.BigEndian.PutUint32(p[32:], uint32(layer))
+	copy(p.bytes[:], replicaID[:])
+	binary.BigEndian.PutUint32(p.bytes[32:], uint32(layer))
 	return p
 }
 
-// label hashes the header and the n parents over and over.
-func (p *preimage) label(node uint64, parent func(int) []byte, n int) fr32.Node {
-	binary.BigEndian.PutUint64(p[36:], node)
-	end := headerBytes
-	if node > 0 {
-		for j := range repeats {
-			if j < n {
-				copy(p[end:], parent(j))
-			} else {
-				copy(p[end:], p[end-n*fr32.NodeBytes:][:fr32.NodeBytes])
-			}
-			end += fr32.NodeBytes
-		}
+// label puts the labels of the parents over and over, and hashes.
+func (p *preimage) label(node uint64, parents []byte) fr32.Node {
+	for end := headerBytes; end < labelBytes; {
+		end += copy(p.bytes[end:], parents)
 	}
-	l := fr32.Node(sha256.Sum256(p[:end]))
+	return p.hash(node)
+}
+
+// hash is the label of a node whose parents are in their places.
+func (p *preimage) hash(node uint64) fr32.Node {
+	binary.BigEndian.PutUint64(p.bytes[36:], node)
+	end := labelBytes
+	if node == 0 {
+		end = headerBytes
+	}
+	l := fr32.Node(sha256.Sum256(p.bytes[:end]))
 	fr32.Trim(&l)
 	return l
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -59,22 +61,40 @@ func TestParentsAreBelow(t *testing.T) {
 	}
 }
 
-// Layers made at once must have the labels made one by one.
+// layerFile is a layer in memory. Its size is fixed, so that ranges that do not meet can be
+// read and written at once.
+type layerFile []byte
+
+func (f layerFile) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > int64(len(f)) {
+		return 0, io.EOF
+	}
+	return copy(p, f[off:]), nil
+}
+
+func (f layerFile) WriteAt(p []byte, off int64) (int, error) { return copy(f[off:], p), nil }
+
+// mappedLayer gives its memory besides.
+type mappedLayer struct{ layerFile }
+
+func (f mappedLayer) Bytes() []byte { return f.layerFile }
+
+// Layers made at once must have the labels made one by one, from files and from memory.
 func TestLabelsAreLabel(t *testing.T) {
-	const nodes = 2*window + 8
+	const nodes = tableNodes + 21*windowNodes + 8 // no table, and more windows than are ever filled ahead
 	g := newGraph(t, nodes, registry.V1_1)
 	id := fr32.Node{9}
-	layers := [3][]byte{nil, make([]byte, nodes*32), make([]byte, nodes*32)}
+	layers := [3]layerFile{nil, make(layerFile, nodes*32), make(layerFile, nodes*32)}
 	at := func(layer int, v uint32) fr32.Node { return fr32.Node(layers[layer][v*32:][:32]) }
 	for layer := 1; layer <= 2; layer++ {
 		told := int64(0)
-		if err := g.Labels(context.Background(), id, layer, layers[layer-1], layers[layer], func(n int64) { told += n }); err != nil {
+		if err := g.Labels(context.Background(), id, layer, nodes, layers[layer-1], layers[layer], func(n int64) { told += n }); err != nil {
 			t.Fatal(err)
 		}
 		if told != nodes {
 			t.Errorf("progress of %d nodes", told)
 		}
-		for _, v := range []uint64{0, 1, 2, 77, window - 1, window, window + stride, nodes - 1} {
+		for v := uint64(0); v < nodes; v += 1 + v/100 {
 			var parents []fr32.Node
 			for i, p := range g.Parents(v) {
 				if i < BaseParents {
@@ -84,23 +104,107 @@ func TestLabelsAreLabel(t *testing.T) {
 				}
 			}
 			if got, want := Label(id, layer, v, parents), at(layer, uint32(v)); got != want {
-				t.Errorf("layer %d node %d: got %x, want %x", layer, v, got, want)
+				t.Fatalf("layer %d node %d: got %x, want %x", layer, v, got, want)
 			}
 		}
 	}
-	part := make([]byte, 100*32)
-	if err := g.Labels(context.Background(), id, 2, layers[1], part, nil); err != nil || !bytes.Equal(part, layers[2][:len(part)]) {
+	mapped := mappedLayer{make(layerFile, nodes*32)}
+	if err := g.Labels(context.Background(), id, 2, nodes, mappedLayer{layers[1]}, mapped, nil); err != nil || !bytes.Equal(mapped.layerFile, layers[2]) {
+		t.Errorf("the labels differ with memory (%v)", err)
+	}
+	part := make(layerFile, 100*32)
+	if err := g.Labels(context.Background(), id, 2, 100, layers[1], part, nil); err != nil || !bytes.Equal(part, layers[2][:len(part)]) {
 		t.Errorf("the first labels alone differ (%v)", err)
+	}
+}
+
+// A small layer must have the labels made one by one, too.
+func TestSmallLabelsAreLabel(t *testing.T) {
+	const nodes = 2*windowNodes + 40
+	for _, version := range []registry.Version{registry.V1_0, registry.V1_1} {
+		g := newGraph(t, nodes, version)
+		one, two := make(layerFile, nodes*32), make(layerFile, nodes*32)
+		for layer, out := range []layerFile{one, two} {
+			if err := g.Labels(context.Background(), fr32.Node{4}, layer+1, nodes, one, out, nil); err != nil {
+				t.Fatal(err)
+			}
+			for v := range uint64(nodes) {
+				var parents []fr32.Node
+				for i, p := range g.Parents(v) {
+					if i < BaseParents {
+						parents = append(parents, fr32.Node(out[p*32:]))
+					} else if layer > 0 {
+						parents = append(parents, fr32.Node(one[p*32:]))
+					}
+				}
+				if got, want := Label(fr32.Node{4}, layer+1, v, parents), fr32.Node(out[v*32:]); got != want {
+					t.Fatalf("version %d layer %d node %d: got %x, want %x", version, layer+1, v, got, want)
+				}
+			}
+		}
+		if err := g.Labels(context.Background(), fr32.Node{4}, 2, nodes, one[:len(one)-1], two, nil); err == nil {
+			t.Error("a short layer before was accepted")
+		}
+	}
+}
+
+// broken fails from a place on, in reading or in writing.
+type broken struct {
+	layerFile
+	read, write int64
+}
+
+var errBroken = errors.New("broken")
+
+func (f broken) ReadAt(p []byte, off int64) (int, error) {
+	if f.read > 0 && off >= f.read {
+		return 0, errBroken
+	}
+	return f.layerFile.ReadAt(p, off)
+}
+
+func (f broken) WriteAt(p []byte, off int64) (int, error) {
+	if f.write > 0 && off >= f.write {
+		return 0, errBroken
+	}
+	return f.layerFile.WriteAt(p, off)
+}
+
+func TestLabelsTellOfErrors(t *testing.T) {
+	const nodes = tableNodes + 8
+	g := newGraph(t, nodes, registry.V1_1)
+	whole := make(layerFile, nodes*32)
+	for name, c := range map[string][2]broken{
+		"write":             {{}, {write: 5 * windowNodes * 32}},
+		"read":              {{}, {read: 7 * windowNodes * 32}},
+		"read layer before": {{read: 9 * windowNodes * 32}, {}},
+		"both":              {{read: 1}, {write: 1}},
+	} {
+		c[0].layerFile, c[1].layerFile = whole, make(layerFile, nodes*32)
+		if err := g.Labels(context.Background(), fr32.Node{1}, 2, nodes, c[0], c[1], nil); !errors.Is(err, errBroken) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	told := 0
+	err := g.Labels(ctx, fr32.Node{1}, 1, nodes, nil, make(layerFile, nodes*32), func(int64) {
+		if told++; told == 4 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || told > 6 {
+		t.Errorf("cancelled: got %v after %d windows", err, told)
 	}
 }
 
 func TestLabelsRefuse(t *testing.T) {
 	g := newGraph(t, 64, registry.V1_1)
-	all := make([]byte, 64*32)
+	all := make(layerFile, 64*32)
 	for name, f := range map[string]func() error{
-		"layer 0":        func() error { return g.Labels(context.Background(), fr32.Node{}, 0, nil, all, nil) },
-		"no layer below": func() error { return g.Labels(context.Background(), fr32.Node{}, 2, nil, all, nil) },
-		"too many":       func() error { return g.Labels(context.Background(), fr32.Node{}, 1, nil, make([]byte, 65*32), nil) },
+		"layer 0":        func() error { return g.Labels(context.Background(), fr32.Node{}, 0, 64, nil, all, nil) },
+		"no layer below": func() error { return g.Labels(context.Background(), fr32.Node{}, 2, 64, nil, all, nil) },
+		"too many":       func() error { return g.Labels(context.Background(), fr32.Node{}, 1, 65, nil, all, nil) },
 	} {
 		if f() == nil {
 			t.Errorf("%s: was accepted", name)
@@ -108,7 +212,7 @@ func TestLabelsRefuse(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := g.Labels(ctx, fr32.Node{}, 1, nil, all, nil); !errors.Is(err, context.Canceled) {
+	if err := g.Labels(ctx, fr32.Node{}, 1, 64, nil, all, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: got %v", err)
 	}
 	for _, nodes := range []uint64{0, 1, maxNodes + 1} {
@@ -137,14 +241,22 @@ func TestEncode(t *testing.T) {
 }
 
 func BenchmarkLabels(b *testing.B) {
-	const nodes = 1 << 16
+	for _, nodes := range []uint64{1 << 16, 1 << 20} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) { benchmarkLabels(b, nodes) })
+	}
+}
+
+func benchmarkLabels(b *testing.B, nodes uint64) {
 	g := newGraph(b, nodes, registry.V1_1)
-	first, second := make([]byte, nodes*32), make([]byte, nodes*32)
-	for layer, labels := range [][2][]byte{{nil, first}, {first, second}} {
+	if err := g.Labels(context.Background(), fr32.Node{1}, 1, 1, nil, make(layerFile, 32), nil); err != nil {
+		b.Fatal(err) // this makes the table
+	}
+	first, second := mappedLayer{make(layerFile, nodes*32)}, mappedLayer{make(layerFile, nodes*32)}
+	for layer, out := range []mappedLayer{first, second} {
 		b.Run([]string{"layer1", "layer2"}[layer], func(b *testing.B) {
-			b.SetBytes(nodes * 32)
+			b.SetBytes(int64(nodes) * labelBytes)
 			for b.Loop() {
-				if err := g.Labels(context.Background(), fr32.Node{1}, layer+1, labels[0], labels[1], nil); err != nil {
+				if err := g.Labels(context.Background(), fr32.Node{1}, layer+1, nodes, first, out, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -152,7 +264,7 @@ func BenchmarkLabels(b *testing.B) {
 	}
 	// What no label can be faster than.
 	b.Run("sha256", func(b *testing.B) {
-		b.SetBytes(nodes * 32)
+		b.SetBytes(int64(nodes) * labelBytes)
 		var p [labelBytes]byte
 		for b.Loop() {
 			for range nodes {
@@ -163,9 +275,13 @@ func BenchmarkLabels(b *testing.B) {
 }
 
 func BenchmarkParents(b *testing.B) {
-	g := newGraph(b, 1<<18, registry.V1_1)
+	g := newGraph(b, 1<<24, registry.V1_1)
+	f := g.feistel.tabulated()
 	v := uint64(0)
 	for b.Loop() {
-		v = uint64(g.Parents(v % (1 << 18))[7]) + v
+		var p [Parents]uint32
+		g.base(v, p[:BaseParents])
+		g.expander(f, v, p[BaseParents:])
+		v = (uint64(p[7]) + v) % (1 << 24)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"github.com/lodenet/lode/proofs/fr32"
+	"github.com/lodenet/lode/proofs/internal/parallel"
 	"github.com/lodenet/lode/proofs/internal/vectors"
 	"github.com/lodenet/lode/proofs/registry"
 )
@@ -69,10 +70,10 @@ func TestVectorsGraph(t *testing.T) {
 			} `json:"entries"`
 		} `json:"feistel"`
 	}
-	vectors.Load(t, "graph.json", &f)
+	set := vectors.Load(t, "graph.json", &f)
 
 	for _, v := range f.Cache.Entries {
-		t.Run(fmt.Sprintf("table/%d", v.Proof), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("table/%d", v.Proof), func(t *testing.T) {
 			g, s := sealGraph(t, v.Proof)
 			if s.SectorSize != v.Size || s.PoRepID != fr32.Node(v.PoRepID) || g.legacy != v.Legacy {
 				t.Fatalf("got size %d id %x legacy %v", s.SectorSize, s.PoRepID, g.legacy)
@@ -83,15 +84,28 @@ func TestVectorsGraph(t *testing.T) {
 			if v.Size > 8<<20 {
 				vectors.Long(t, "a large parent table")
 			}
+			if v.Size > 1<<30 {
+				vectors.Huge(t, "a parent table of 2^30 nodes")
+			}
 			h := sha256.New()
 			w := bufio.NewWriterSize(h, 1<<16)
 			permutation := g.feistel.tabulated()
-			for from := uint64(0); from < g.nodes; from += min(g.nodes, 1<<18) {
-				parents, err := g.table(context.Background(), permutation, from, min(g.nodes, 1<<18), Parents)
+			const part = 1 << 16 // nodes that one worker takes
+			for from := uint64(0); from < g.nodes; from += 8 * part {
+				tables := make([][]uint32, min(8*part, g.nodes-from+part-1)/part)
+				err := parallel.Each(context.Background(), len(tables), func(i int) error {
+					for v := from + uint64(i)*part; v < min(g.nodes, from+uint64(i+1)*part); v++ {
+						var p [Parents]uint32
+						g.base(v, p[:BaseParents])
+						g.expander(permutation, v, p[BaseParents:])
+						tables[i] = append(tables[i], p[:]...)
+					}
+					return nil
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, p := range parents {
+				for _, p := range slices.Concat(tables...) {
 					_, _ = w.Write(binary.LittleEndian.AppendUint32(w.AvailableBuffer(), p))
 				}
 			}
@@ -103,7 +117,7 @@ func TestVectorsGraph(t *testing.T) {
 	}
 
 	for _, v := range f.Seeds.Entries {
-		t.Run(fmt.Sprintf("seed/%d", v.Proof), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("seed/%d", v.Proof), func(t *testing.T) {
 			g, s := sealGraph(t, v.Proof)
 			if s.PoRepID != fr32.Node(v.ID) {
 				t.Errorf("got id %x, want %x", s.PoRepID, v.ID)
@@ -121,7 +135,7 @@ func TestVectorsGraph(t *testing.T) {
 	}
 
 	for _, v := range f.Samples.Entries {
-		t.Run(fmt.Sprintf("parents/%d-%d", v.Proof, v.Node), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("parents/%d-%d", v.Proof, v.Node), func(t *testing.T) {
 			g, _ := sealGraph(t, v.Proof)
 			p := g.Parents(v.Node)
 			if g.Nodes() != v.Nodes || !slices.Equal(p[:BaseParents], v.Base) || !slices.Equal(p[BaseParents:], v.Expander) {
@@ -131,7 +145,7 @@ func TestVectorsGraph(t *testing.T) {
 	}
 
 	for _, v := range f.Feistel.Entries {
-		t.Run(fmt.Sprintf("feistel/%d-%d", v.N, v.Index), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("feistel/%d-%d", v.N, v.Index), func(t *testing.T) {
 			x := newFeistel(v.N, v.Keys)
 			if got := x.permute(v.Index); got != v.Permuted {
 				t.Errorf("got %d, want %d", got, v.Permuted)
@@ -163,9 +177,9 @@ func TestVectorsLabels(t *testing.T) {
 			Derived   map[string]vectors.Node `json:"derived"`
 		} `json:"vectors"`
 	}
-	vectors.Load(t, "labels.json", &f)
+	set := vectors.Load(t, "labels.json", &f)
 	for _, v := range f.Vectors {
-		t.Run(fmt.Sprintf("%d-%s", v.Nodes, v.Version), func(t *testing.T) {
+		set.Run(t, fmt.Sprintf("layers/%d-%s", v.Nodes, v.Version), func(t *testing.T) {
 			version := registry.V1_1
 			if strings.HasPrefix(v.Version, "V1_0") {
 				version = registry.V1_0
@@ -174,11 +188,11 @@ func TestVectorsLabels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var before []byte
+			var before layerFile
 			seen := 0
 			for layer := 1; layer <= v.Layers; layer++ {
-				labels := make([]byte, v.Nodes*32)
-				if err := g.Labels(context.Background(), fr32.Node(v.ReplicaID), layer, before, labels, nil); err != nil {
+				labels := make(layerFile, v.Nodes*32)
+				if err := g.Labels(context.Background(), fr32.Node(v.ReplicaID), layer, v.Nodes, before, labels, nil); err != nil {
 					t.Fatal(err)
 				}
 				for node := range v.Nodes {

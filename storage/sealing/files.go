@@ -11,6 +11,7 @@ import (
 
 	"github.com/filecoin-project/go-state-types/abi"
 
+	"github.com/lodenet/lode/proofs/mapped"
 	"github.com/lodenet/lode/proofs/porep"
 )
 
@@ -171,6 +172,30 @@ func (w *work) Open(name string) (porep.File, error) {
 	return &file{f, w.folders}, nil
 }
 
+var _ porep.Keeper = (*work)(nil)
+
+// Keep implements porep.Keeper.
+func (w *work) Keep(name string) error {
+	path := w.path(w.n, name)
+	if err := w.check("sync", path); err != nil {
+		return err
+	}
+	if err := syncFile(path + temp); err != nil {
+		return err
+	}
+	if err := w.check("rename", path); err != nil {
+		return err
+	}
+	// Open must find the file at every moment, so the lock covers both.
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := os.Rename(path+temp, path); err != nil {
+		return err
+	}
+	delete(w.created, name)
+	return syncDir(filepath.Dir(path))
+}
+
 // publish makes what was created durable under its name. Only then may the stage's result be
 // stored. With names, the rest is discarded.
 func (w *work) publish(names ...string) error {
@@ -249,6 +274,16 @@ func (f *file) Size() (int64, error) {
 		return 0, err
 	}
 	return st.Size(), nil
+}
+
+var _ porep.Mapper = (*file)(nil)
+
+// Map implements porep.Mapper.
+func (f *file) Map(size int64) (porep.Memory, error) {
+	if err := f.folders.check("map", f.Name()); err != nil {
+		return nil, err
+	}
+	return mapped.Map(f.File, size)
 }
 
 func syncFile(path string) error {

@@ -65,9 +65,12 @@ func ProveSector(ctx context.Context, t abi.RegisteredPoStProof, info proof.Sect
 func proveSector(ctx context.Context, p registry.PoSt, number abi.SectorNumber, commR fr32.Node, challenges []uint64, f porep.Files) (*SectorProof, error) {
 	replica, err := porep.OpenReplica(f, p.Shape, p.Nodes())
 	if err != nil {
-		return nil, err
+		return nil, damaged(err)
 	}
 	defer replica.Close()
+	if replica.Root() != replica.Roots.CommRLast {
+		return nil, fmt.Errorf("%w: the root of tree R is not the one that p_aux has", ErrDamaged)
+	}
 	v := &SectorProof{
 		Proof: p.Proof, Sector: number,
 		CommC: replica.Roots.CommC, CommRLast: replica.Roots.CommRLast,
@@ -78,12 +81,21 @@ func proveSector(ctx context.Context, p registry.PoSt, number abi.SectorNumber, 
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, damaged(err)
 	}
 	if err := v.check(p, commR, challenges); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return v, nil
+}
+
+// damaged adds ErrDamaged to what only damage can be: no replica and no tree has bytes that
+// are no field element.
+func damaged(err error) error {
+	if errors.Is(err, fr32.ErrNotCanonical) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
 }
 
 // check does what the spec asks of one sector's vanilla proof (7.4).

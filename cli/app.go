@@ -121,7 +121,7 @@ func (a *app) groups() []group {
 		}},
 		{"Data", []*cobra.Command{a.clientCmd(), a.dealCmd(), a.retrieveCmd(), a.marketCmd()}},
 		{"Provider", []*cobra.Command{a.minerCmd(), a.sectorCmd(), a.provingCmd(), a.askCmd()}},
-		{"Proofs, with no node", []*cobra.Command{a.benchCmd()}},
+		{"Proofs, with no node", []*cobra.Command{a.sealCmd(), a.unsealCmd(), a.proofCmd(), a.benchCmd()}},
 	}
 }
 

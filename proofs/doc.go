@@ -5,6 +5,6 @@
 // implements both. What is below them is the same for all systems, from the ground up: fr32
 // (bytes as field elements), commitment (CIDs), poseidon, merkle (trees), registry (what the
 // numbers of registered proofs stand for), commp (pieces), sdr (graph and labels), porep
-// (sealing) and post (proving again and again). Nothing here opens a file, reads a
-// clock or draws randomness.
+// (sealing) and post (proving again and again). bench measures them. Nothing here opens a
+// file, reads a clock or draws randomness.
 package proofs

@@ -39,10 +39,10 @@ func labelRate(ctx context.Context, e Env) ([]Row, error) {
 	if err := layer(1, nil, one).run(); err != nil {
 		return nil, err
 	}
-	const hashes = 1 << 10
+	// As many hashes as a layer has labels, so that both are disturbed for as long.
 	var preimage [labelBytes]byte
-	limit := task{hashes, func() error {
-		for range hashes {
+	limit := task{float64(nodes), func() error {
+		for range nodes {
 			preimage[0] = sha256.Sum256(preimage[:])[0]
 		}
 		return nil

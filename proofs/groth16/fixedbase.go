@@ -1,0 +1,245 @@
+package groth16
+
+import (
+	"context"
+
+	curve "github.com/consensys/gnark-crypto/ecc/bls12-381"
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/fp"
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
+
+	"github.com/lodenet/lode/proofs/internal/parallel"
+)
+
+// Key generation multiplies two generators by millions of scalars. A table holds, for each
+// window of c bits, every multiple of the generator that this window can ask for, so a
+// product is one addition a window and no doubling. Scalars go through the table in blocks,
+// window by window: the additions of a block are independent, so they are done in affine
+// coordinates with one inversion for all of them.
+
+// scalarBits bounds a scalar after halving: one above (r-1)/2 is negated, and its point too.
+const scalarBits = fr.Bits - 1
+
+// blockPoints is how many scalars go through the table together: enough to make the shared
+// inversion cheap, few enough to stay in the second-level cache.
+const blockPoints = 2048
+
+// coordinate is what the formulas need of the field below a curve.
+type coordinate[T any] interface {
+	*T
+	Add(a, b *T) *T
+	Sub(a, b *T) *T
+	Mul(a, b *T) *T
+	Square(a *T) *T
+	Neg(a *T) *T
+	Inverse(a *T) *T
+	IsZero() bool
+	SetOne() *T
+}
+
+// point is an affine point, laid out as curve.G1Affine and curve.G2Affine are. Infinity is
+// (0, 0), which is on neither curve.
+type point[T any] struct{ X, Y T }
+
+type (
+	g1Point = point[fp.Element]
+	g2Point = point[curve.E2]
+)
+
+// table is a generator's multiples: rows[w][d-1] = d * 2^(window*w) * G.
+type table[T any, F coordinate[T]] struct {
+	window int
+	rows   [][]point[T]
+}
+
+// windowFor is the window that needs the fewest additions for n products, table included.
+func windowFor(n int) int {
+	best, bestCost := 0, 0
+	for c := 4; c <= 16; c++ {
+		rows := windows(c)
+		if cost := rows * (1<<(c-1) + n); best == 0 || cost < bestCost {
+			best, bestCost = c, cost
+		}
+	}
+	return best
+}
+
+// windows is how many windows of c bits a scalar has. Digits are signed, so the top window
+// must have room for a carry.
+func windows(c int) int { return (scalarBits + 1 + c - 1) / c }
+
+// newTable makes the table of a generator, its rows on all cores.
+func newTable[T any, F coordinate[T]](ctx context.Context, g point[T], window int) (*table[T, F], error) {
+	t := &table[T, F]{window: window, rows: make([][]point[T], windows(window))}
+	for w := range t.rows {
+		t.rows[w] = make([]point[T], 1<<(window-1))
+		t.rows[w][0] = g
+		for range window {
+			double[T, F](&g)
+		}
+	}
+	return t, parallel.Each(ctx, len(t.rows), func(w int) error {
+		row := t.rows[w]
+		var a adder[T, F]
+		// row[n+i] = row[i] + row[n-1], where n multiples are there already.
+		for n := 1; n < len(row); n *= 2 {
+			copy(row[n:], row[:n])
+			a.reset(n)
+			for i := range n {
+				a.add(row[n:2*n], i, row[n-1])
+			}
+			a.flush(row[n : 2*n])
+		}
+		return nil
+	})
+}
+
+// multiply sets out[i] = scalars[i] * G, one block.
+func (t *table[T, F]) multiply(out []point[T], scalars []fr.Element, s *scratch[T, F]) {
+	n := len(scalars)
+	s.digits = grow(s.digits, len(t.rows)*n)
+	for i := range scalars {
+		digits(s.digits[i:], n, len(t.rows), t.window, &scalars[i])
+	}
+	clear(out)
+	for w, row := range t.rows {
+		s.adder.reset(n)
+		for i, d := range s.digits[w*n : (w+1)*n] {
+			switch {
+			case d > 0:
+				s.adder.add(out, i, row[d-1])
+			case d < 0:
+				q := row[-d-1]
+				F(&q.Y).Neg(&q.Y)
+				s.adder.add(out, i, q)
+			}
+		}
+		s.adder.flush(out)
+	}
+}
+
+// scratch is the memory of one goroutine that multiplies.
+type scratch[T any, F coordinate[T]] struct {
+	digits []int32
+	adder  adder[T, F]
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// digits writes the signed digits of a scalar, least first, with the given stride: its value
+// is the sum of digit[w] * 2^(window*w), and no digit is larger than 2^(window-1).
+func digits(to []int32, stride, rows, window int, scalar *fr.Element) {
+	e, sign := *scalar, int32(1)
+	if e.LexicographicallyLargest() {
+		e.Neg(&e)
+		sign = -1
+	}
+	limbs := e.Bits()
+	carry := uint64(0)
+	for w := range rows {
+		bit := w * window
+		v := uint64(0)
+		if limb := bit / 64; limb < len(limbs) {
+			v = limbs[limb] >> (bit % 64)
+			if bit%64+window > 64 && limb+1 < len(limbs) {
+				v |= limbs[limb+1] << (64 - bit%64)
+			}
+		}
+		v = v&(1<<window-1) + carry
+		carry = 0
+		d := int32(v)
+		if v > 1<<(window-1) {
+			d -= 1 << window
+			carry = 1
+		}
+		to[w*stride] = sign * d
+	}
+}
+
+// adder collects additions acc[i] += q to distinct i, and does them with one inversion.
+type adder[T any, F coordinate[T]] struct {
+	index  []int32
+	points []point[T]
+	deltas []T // q.X - acc.X
+	prefix []T // products of the deltas before
+	prod   T
+}
+
+func (a *adder[T, F]) reset(n int) {
+	if cap(a.index) < n {
+		a.index, a.points = make([]int32, 0, n), make([]point[T], 0, n)
+		a.deltas, a.prefix = make([]T, 0, n), make([]T, 0, n)
+	}
+	a.index, a.points, a.deltas, a.prefix = a.index[:0], a.points[:0], a.deltas[:0], a.prefix[:0]
+	F(&a.prod).SetOne()
+}
+
+// add puts acc[i] += q on the list, or does it at once where the formula has no answer.
+func (a *adder[T, F]) add(acc []point[T], i int, q point[T]) {
+	p := &acc[i]
+	if F(&p.X).IsZero() && F(&p.Y).IsZero() {
+		*p = q
+		return
+	}
+	var delta T
+	F(&delta).Sub(&q.X, &p.X)
+	if F(&delta).IsZero() {
+		var sum T
+		if F(&sum).Add(&p.Y, &q.Y); F(&sum).IsZero() {
+			*p = point[T]{}
+		} else {
+			double[T, F](p)
+		}
+		return
+	}
+	a.index = append(a.index, int32(i))
+	a.points = append(a.points, q)
+	a.deltas = append(a.deltas, delta)
+	a.prefix = append(a.prefix, a.prod)
+	F(&a.prod).Mul(&a.prod, &delta)
+}
+
+// flush does what is on the list.
+func (a *adder[T, F]) flush(acc []point[T]) {
+	if len(a.index) == 0 {
+		return
+	}
+	var inv, lambda, x T
+	F(&inv).Inverse(&a.prod)
+	for k := len(a.index) - 1; k >= 0; k-- {
+		p, q := &acc[a.index[k]], &a.points[k]
+		F(&lambda).Sub(&q.Y, &p.Y)
+		F(&x).Mul(&inv, &a.prefix[k]) // 1 / delta
+		F(&lambda).Mul(&lambda, &x)
+		F(&inv).Mul(&inv, &a.deltas[k])
+		F(&x).Square(&lambda)
+		F(&x).Sub(&x, &p.X)
+		F(&x).Sub(&x, &q.X)
+		F(&p.X).Sub(&p.X, &x)
+		F(&lambda).Mul(&lambda, &p.X)
+		F(&p.Y).Sub(&lambda, &p.Y)
+		p.X = x
+	}
+}
+
+// double doubles a point other than infinity. Neither curve has points of order two.
+func double[T any, F coordinate[T]](p *point[T]) {
+	var lambda, den, x T
+	F(&lambda).Square(&p.X)
+	F(&den).Add(&lambda, &lambda)
+	F(&lambda).Add(&lambda, &den) // 3x², the curves have a = 0
+	F(&den).Add(&p.Y, &p.Y)
+	F(&den).Inverse(&den)
+	F(&lambda).Mul(&lambda, &den)
+	F(&x).Square(&lambda)
+	F(&x).Sub(&x, &p.X)
+	F(&x).Sub(&x, &p.X)
+	F(&p.X).Sub(&p.X, &x)
+	F(&lambda).Mul(&lambda, &p.X)
+	F(&p.Y).Sub(&lambda, &p.Y)
+	p.X = x
+}

@@ -115,7 +115,7 @@ func (a *app) groups() []group {
 		{"Node", []*cobra.Command{
 			a.versionCmd(), a.initCmd(), a.daemonCmd(), a.stopCmd(), a.statusCmd(), a.waitAPICmd(), a.authCmd(), a.configCmd(),
 		}},
-		{"Networks", []*cobra.Command{a.demoCmd(), a.devnetCmd(), a.networkCmd()}},
+		{"Networks", []*cobra.Command{a.demoCmd(), a.devnetCmd(), a.networkCmd(), a.paramsCmd()}},
 		{"Chain", []*cobra.Command{
 			a.chainCmd(), a.actorCmd(), a.messageCmd(), a.mpoolCmd(), a.sendCmd(), a.walletCmd(), a.syncCmd(), a.netCmd(), a.p2pCmd(),
 		}},

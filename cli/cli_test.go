@@ -88,6 +88,7 @@ func lines() []string {
 		"miner ls", "miner show", "miner info t01000", "miner power", "miner start", "miner stop --yes", "miner status",
 		"sector ls", "sector show 3", "sector show 3 --log", "sector pledge -n 2 --yes", "sector seal 3",
 		"proving show", "proving deadlines", "proving ls --all",
+		"params ls", "params verify", "params rm --all --yes",
 		"ask show", "ask show t01000", "ask set 500attofil --verified-price 0",
 	}
 }
@@ -261,6 +262,17 @@ func TestErrors(t *testing.T) {
 		{"network new --out /tmp/lode-cli-test/n --proofs groth16", exitUsage, "no proof system"},
 		{"network new --out /tmp/lode-cli-test/n --proofs insecure --sector-size 3MiB", exitError, "sector size"},
 		{"network new --out /tmp/lode-cli-test/n --proofs insecure --epoch 1500ms", exitUsage, "whole seconds"},
+		{"params setup --sector-size 3MiB", exitUsage, "there are no circuits"},
+		{"params setup --circuit fast", exitUsage, "not one of porep, winning, window"},
+		{"params ceremony init /tmp/lode-cli-test/c --circuit fast", exitUsage, "not one of"},
+		{"params ceremony contribute testdata", exitError, "is no ceremony's folder"},
+		{"params ceremony verify testdata", exitError, "is no ceremony's folder"},
+		{"params ceremony finalize testdata", exitUsage, "--beacon"},
+		{"params ceremony finalize testdata --beacon 00ff", exitError, "is no ceremony's folder"},
+		{"params rm", exitUsage, "--all"},
+		{"params rm --all", exitUsage, "add --yes"},
+		{"params rm nosuch", exitError, "neither a file nor a circuit"},
+		{"params import cli_test.go", exitError, "corrupt"},
 		{"init", exitUsage, "--network"},
 	} {
 		code, out, errOut := run(t, "", strings.Fields(c.line)...)

@@ -6,5 +6,6 @@
 // (bytes as field elements), commitment (CIDs), poseidon, merkle (trees), registry (what the
 // numbers of registered proofs stand for), commp (pieces), sdr (graph and labels), porep
 // (sealing) and post (proving again and again). bench measures them. Nothing here opens a
-// file, reads a clock or draws randomness.
+// file, reads a clock or draws randomness, with two exceptions: params, which keeps keys in
+// files, and the prover of groth16, whose proofs are random.
 package proofs

@@ -235,7 +235,12 @@ func TestAnnouncer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{alone: true}
 		has := []cid.Cid{content(t, "1"), content(t, "2")}
-		a := dht.NewAnnouncer(b, func(context.Context) ([]cid.Cid, error) { return has, nil }, clock.System{}, hosttest.Quiet())
+		var mu sync.Mutex
+		a := dht.NewAnnouncer(b, func(context.Context) ([]cid.Cid, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(has), nil
+		}, clock.System{}, hosttest.Quiet())
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- a.Run(ctx) }()
@@ -250,15 +255,24 @@ func TestAnnouncer(t *testing.T) {
 		at("alone", time.Minute, 0)
 		b.set(false)
 		at("with peers", time.Minute, 2)
+		add := func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			has = append(has, content(t, what))
+		}
+		add("3")
 		a.Add(content(t, "3"))
 		at("new content", time.Second, 3)
-		at("the same day", 20*time.Hour, 3)
-		at("the next day", 3*time.Hour, 5)
+		add("4")
+		at("found by looking", 6*time.Minute, 4)
+		at("the same day", 20*time.Hour, 4)
+		at("the next day", 3*time.Hour, 8)
 		b.set(true)
-		a.Add(content(t, "4"))
-		at("new content while alone", time.Second, 5)
+		add("5")
+		a.Add(content(t, "5"))
+		at("new content while alone", time.Second, 8)
 		b.set(false)
-		at("again", time.Minute, 7)
+		at("again", time.Minute, 9)
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -266,7 +280,7 @@ func TestAnnouncer(t *testing.T) {
 		for i := range 1000 {
 			a.Add(content(t, fmt.Sprint(i)))
 		}
-		if s := a.Stats(); s.Told != 7 || s.Dropped != 1000-256 {
+		if s := a.Stats(); s.Told != 9 || s.Dropped != 1000-256 {
 			t.Errorf("stats %+v", s)
 		}
 	})

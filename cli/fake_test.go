@@ -189,6 +189,7 @@ func fakeChain(c *api.Calls) {
 		return nil
 	}
 	c.NetDisconnect = func(context.Context, peer.ID) error { return nil }
+	fakeNet(c)
 	c.SyncState = func(context.Context) (*api.SyncState, error) {
 		return &api.SyncState{ActiveSyncs: []api.ActiveSync{{WorkerID: 1, Base: fakeTipSet(1), Target: fakeTipSet(3), Stage: api.StageMessages, Height: 2, Start: fakeTime, End: fakeTime.Add(3 * time.Second)}}}, nil
 	}

@@ -131,6 +131,9 @@ func (t *Table) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error)
 		return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, err)
 	}
 	defer done()
+	if id == t.host.ID() {
+		return peer.AddrInfo{ID: id, Addrs: t.host.Addrs()}, nil
+	}
 	info, err := k.FindPeer(ctx, id)
 	if err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("find peer %s: %w", id, t.alone(k, err))

@@ -94,6 +94,9 @@ func TestProvidersAndPeers(t *testing.T) {
 		if err != nil || len(info.Addrs) == 0 {
 			t.Errorf("peer %v, %v", info, err)
 		}
+		if self, err := tables[2].FindPeer(t.Context(), hosts[2].ID()); err != nil || len(self.Addrs) == 0 {
+			t.Errorf("itself: %v, %v", self, err)
+		}
 		near, err := tables[1].Closest(t.Context(), string(hosts[3].ID()))
 		if err != nil || len(near) == 0 || near[0] != hosts[3].ID() {
 			t.Errorf("closest %v, %v; want %s first", near, err, hosts[3].ID())

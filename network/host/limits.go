@@ -16,7 +16,7 @@ const (
 
 // requestProtocols answer one question per stream; few are ever open at once (spec
 // network.md B.2, I).
-var requestProtocols = [...]protocol.ID{"/fil/hello/1.0.0", "/fil/chain/xchg/0.0.1"}
+var requestProtocols = [...]protocol.ID{"/fil/hello/1.0.0", "/fil/chain/xchg/0.0.1", "/lode/hello/1"}
 
 // resourceManager bounds connections, streams and memory by system, protocol and peer.
 func resourceManager(metrics bool) (network.ResourceManager, error) {

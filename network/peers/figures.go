@@ -42,6 +42,7 @@ func (f figures) met(m Met) {
 var (
 	sessionsDesc = prometheus.NewDesc("lode_peer_sessions", "Sessions by state and direction.", []string{"state", "direction"}, nil)
 	dropDesc     = prometheus.NewDesc("lode_peer_drop_total", "Peers dropped, by reason.", []string{"reason"}, nil)
+	goodbyeDesc  = prometheus.NewDesc("lode_peer_goodbye_total", "Peers that dropped us, by the reason they gave.", []string{"reason"}, nil)
 	refusedDesc  = prometheus.NewDesc("lode_peer_refused_total", "Connections refused by bans or because all places are taken.", nil, nil)
 	bansDesc     = prometheus.NewDesc("lode_peer_bans", "Bans in force.", nil, nil)
 	bookDesc     = prometheus.NewDesc("lode_peer_book", "Peers remembered for dialling.", nil, nil)
@@ -51,7 +52,7 @@ var _ prometheus.Collector = (*Manager)(nil)
 
 // Describe implements prometheus.Collector.
 func (m *Manager) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sessionsDesc, dropDesc, refusedDesc, bansDesc, bookDesc} {
+	for _, d := range []*prometheus.Desc{sessionsDesc, dropDesc, goodbyeDesc, refusedDesc, bansDesc, bookDesc} {
 		out <- d
 	}
 	m.figures.latency.Describe(out)
@@ -77,6 +78,9 @@ func (m *Manager) Collect(out chan<- prometheus.Metric) {
 	}
 	for r, n := range m.Drops() {
 		out <- prometheus.MustNewConstMetric(dropDesc, prometheus.CounterValue, float64(n), string(r))
+	}
+	for r, n := range m.Goodbyes() {
+		out <- prometheus.MustNewConstMetric(goodbyeDesc, prometheus.CounterValue, float64(n), string(r))
 	}
 	out <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(m.bans.Refused()))
 	out <- prometheus.MustNewConstMetric(bansDesc, prometheus.GaugeValue, float64(len(m.bans.List())))

@@ -119,6 +119,7 @@ type Manager struct {
 	edits     map[peer.ID]edit          // guarded by mu: changes to the list of the options
 	wait      map[chan struct{}]waiter  // guarded by mu: WaitReady
 	offset    clockOffset               // guarded by mu
+	goodbyes  map[Reason]uint64         // guarded by mu: why peers dropped us
 }
 
 type waiter struct{ n int }
@@ -131,6 +132,7 @@ func New(h host.Host, bans *Bans, handshake Handshake, opt Options, clk clock.Cl
 		host: h, bans: bans, handshake: handshake, opt: opt, clk: clk, log: log,
 		bootstrap: make(map[peer.ID]peer.AddrInfo, len(opt.Bootstrap)),
 		edits:     make(map[peer.ID]edit),
+		goodbyes:  make(map[Reason]uint64),
 		saveNow:   make(chan struct{}, 1),
 		figures:   newFigures(),
 		ready:     make(chan struct{}),
@@ -170,9 +172,11 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("subscribe to the host's events: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	stopHearing := m.hearGoodbyes(ctx)
 	var wg sync.WaitGroup
 	defer func() {
 		cancel()
+		stopHearing()
 		wg.Wait()
 		_ = sub.Close() // only ever reports a second Close
 		m.closeAll()
@@ -334,7 +338,10 @@ func (m *Manager) do(ctx context.Context, wg *sync.WaitGroup, acts []action) {
 		case drop:
 			m.banFor(a)
 			m.log.Info("peer dropped", "peer", a.peer, "reason", a.reason)
-			wg.Go(func() { _ = m.host.Network().ClosePeer(a.peer) }) // it is gone either way
+			wg.Go(func() {
+				m.sayGoodbye(ctx, a.peer, a.reason)
+				_ = m.host.Network().ClosePeer(a.peer) // it is gone either way
+			})
 		case ready:
 			m.host.ConnManager().TagPeer(a.peer, tagReady, tagWeight)
 			m.remember(a.peer)

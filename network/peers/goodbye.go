@@ -88,6 +88,9 @@ func decodeGoodbye(r io.Reader) (Reason, error) {
 // sayGoodbye tells a peer why it is dropped, if it listens and is quick; nothing depends on
 // it.
 func (m *Manager) sayGoodbye(ctx context.Context, p peer.ID, r Reason) {
+	if r == ReasonBanned {
+		return // it was told when it was banned
+	}
 	protos, err := m.host.Peerstore().SupportsProtocols(p, Goodbye)
 	if err != nil || len(protos) == 0 {
 		return

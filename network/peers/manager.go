@@ -206,6 +206,9 @@ func (m *Manager) Run(ctx context.Context) error {
 			}
 			acts = m.hostEvent(ctx, &wg, e)
 		case g := <-greetings:
+			if m.bans.check(g.Peer) != nil {
+				continue // its connection is being closed
+			}
 			acts = m.step(func(now time.Time) []action { return m.table.greeted(now, g.Peer, g.Err) })
 		case a := <-m.kill:
 			acts = []action{a}
@@ -231,8 +234,11 @@ func (m *Manager) step(f func(now time.Time) []action) []action {
 	return acts
 }
 
-// connected notes a connection.
+// connected notes a connection. A wrapped host has no gater, so bans are looked up here too.
 func (m *Manager) connected(p peer.ID) []action {
+	if m.bans.check(p) != nil {
+		return []action{{kind: drop, peer: p, reason: ReasonBanned}}
+	}
 	inbound := m.inbound(p)
 	var group netip.Prefix
 	if !inbound {
@@ -263,12 +269,12 @@ func (m *Manager) hostEvent(ctx context.Context, wg *sync.WaitGroup, e any) []ac
 		if e.Connectedness != network.Connected {
 			return m.step(func(time.Time) []action { return m.table.disconnected(e.Peer) })
 		}
-		if m.bans.check(e.Peer) != nil { // a wrapped host has no gater
-			return []action{{kind: drop, peer: e.Peer, reason: ReasonBanned}}
-		}
 		return m.connected(e.Peer)
 	case event.EvtPeerIdentificationCompleted:
 		// Connectedness comes first in time, but through another emitter.
+		if m.bans.check(e.Peer) != nil {
+			return nil // its connection is being closed
+		}
 		if m.alive(e.Peer) {
 			m.do(ctx, wg, m.connected(e.Peer))
 		}

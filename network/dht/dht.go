@@ -66,8 +66,10 @@ type Table struct {
 	ready  chan struct{}
 	done   chan struct{}
 
-	mu  sync.RWMutex
-	kad *kad.IpfsDHT // guarded by mu; set once before ready is closed
+	mu       sync.RWMutex
+	kad      *kad.IpfsDHT                       // guarded by mu; set once before ready is closed
+	searches map[uint64]context.CancelCauseFunc // guarded by mu: those under way
+	next     uint64                             // guarded by mu: number of the next search
 }
 
 var _ Router = (*Table)(nil)
@@ -78,7 +80,10 @@ func New(h host.Host, netName string, mode Mode) (*Table, error) {
 	if !ok {
 		return nil, fmt.Errorf("DHT mode %q is not auto, server or client", mode)
 	}
-	return &Table{host: h, prefix: Prefix(netName), mode: m, ready: make(chan struct{}), done: make(chan struct{})}, nil
+	return &Table{
+		host: h, prefix: Prefix(netName), mode: m, ready: make(chan struct{}), done: make(chan struct{}),
+		searches: make(map[uint64]context.CancelCauseFunc),
+	}, nil
 }
 
 // Ready is closed when Run has attached the stream handler.
@@ -95,7 +100,13 @@ func (t *Table) Run(ctx context.Context) error {
 	t.mu.Unlock()
 	close(t.ready)
 	<-ctx.Done()
+	t.mu.Lock()
 	close(t.done)
+	// The table's end must end every search, or closing would wait for the callers' patience.
+	for _, cancel := range t.searches {
+		cancel(ErrClosed)
+	}
+	t.mu.Unlock()
 	if err := k.Close(); err != nil {
 		return fmt.Errorf("close the DHT %s: %w", t.prefix, err)
 	}
@@ -105,23 +116,29 @@ func (t *Table) Run(ctx context.Context) error {
 // running waits for Run. The context that it returns ends with the table as well.
 func (t *Table) running(ctx context.Context) (*kad.IpfsDHT, context.Context, func(), error) {
 	select {
-	case <-t.done:
-		return nil, nil, nil, ErrClosed
-	default:
-	}
-	select {
 	case <-t.ready:
 	case <-t.done:
 		return nil, nil, nil, ErrClosed
 	case <-ctx.Done():
 		return nil, nil, nil, ctx.Err()
 	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	// The table's end must end every query, or closing would wait for the caller's patience.
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.done:
+		return nil, nil, nil, ErrClosed
+	default:
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(t.kad.Context(), func() { cancel(ErrClosed) })
-	return t.kad, ctx, func() { stop(); cancel(nil) }, nil
+	id := t.next
+	t.next++
+	t.searches[id] = cancel
+	return t.kad, ctx, func() {
+		t.mu.Lock()
+		delete(t.searches, id)
+		t.mu.Unlock()
+		cancel(nil)
+	}, nil
 }
 
 // FindPeer implements Router. Addresses of connected peers are known without a search.

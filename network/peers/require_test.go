@@ -23,7 +23,7 @@ import (
 
 // A crowd that dials at once never gets more places than there are, and those in place stay.
 func TestP05FloodOfInboundDials(t *testing.T) {
-	crowd := 60
+	crowd := 30
 	if os.Getenv("LODE_LONG") != "" {
 		crowd = 500
 	}

@@ -32,7 +32,7 @@ func serveEcho(h *host.Host) {
 // ask sends bytes over a stream and returns the answer.
 func ask(t *testing.T, h *host.Host, p peer.ID, b []byte) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s, err := h.NewStream(network.WithAllowLimitedConn(ctx, "test"), p, echo)
 	if err != nil {
@@ -77,7 +77,7 @@ func TestRelay(t *testing.T) {
 	hosttest.Connect(t, hidden, relay)
 	// The service begins when the node hears that it counts as reachable.
 	var err error
-	for range 100 {
+	for range 1000 {
 		if _, err = client.Reserve(t.Context(), hidden, hosttest.Info(relay)); err == nil {
 			break
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/miner"
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/stretchr/testify/require"
 
 	"github.com/lodenet/lode/api"
@@ -93,6 +94,19 @@ func TestErrors(t *testing.T) {
 	require.ErrorIs(t, plain, plain)
 	var e *api.Error
 	require.True(t, errors.As(err, &e))
+}
+
+// Bans of ranges have no peer, and an empty peer id cannot be read back.
+func TestBanRoundTrip(t *testing.T) {
+	id, err := peer.Decode("12D3KooWERnvgQMjdPUAu935g9NZURgr8xLu9gQ6nyxjpizRCdct")
+	require.NoError(t, err)
+	for _, want := range []api.NetBan{{Peer: &id, Reason: "genesis"}, {Net: "192.0.2.0/24"}} {
+		b, err := json.Marshal(want)
+		require.NoError(t, err)
+		var got api.NetBan
+		require.NoError(t, json.Unmarshal(b, &got), string(b))
+		require.Equal(t, want, got)
+	}
 }
 
 func FuzzKeyInfo(f *testing.F) {

@@ -143,6 +143,11 @@ type RetrieveOrder struct {
 	Output   string // file to write; it must not exist
 	Provider address.Address
 	URLs     []string // gateways, tried in order
+	// Bitswap asks connected peers and those found in the network's DHT, whoever they are,
+	// instead of providers. Patience is how long to wait for a block that nobody sends; 0 is
+	// a minute.
+	Bitswap  bool
+	Patience time.Duration
 }
 
 // RetrieveEvent is progress.

@@ -5,7 +5,10 @@ import (
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/lodenet/lode/chain/types"
 )
 
@@ -15,6 +18,18 @@ type Net interface {
 	//
 	//perm:read
 	NetPeers(ctx context.Context) ([]peer.AddrInfo, error)
+	// NetSessions lists connected peers with what the node knows of each.
+	//
+	//perm:read
+	NetSessions(ctx context.Context) ([]PeerSession, error)
+	// NetPeerInfo describes a connected peer.
+	//
+	//perm:read
+	NetPeerInfo(ctx context.Context, id peer.ID) (*ExtendedPeerInfo, error)
+	// NetConnectedness tells whether a peer is connected.
+	//
+	//perm:read
+	NetConnectedness(ctx context.Context, id peer.ID) (Connectedness, error)
 	// NetAddrsListen is where the node listens.
 	//
 	//perm:read
@@ -31,6 +46,192 @@ type Net interface {
 	//
 	//perm:read
 	NetAgentVersion(ctx context.Context, id peer.ID) (string, error)
+	// NetPing measures one round trip to a peer.
+	//
+	//perm:read
+	NetPing(ctx context.Context, id peer.ID) (time.Duration, error)
+	// NetFindPeer looks a peer's addresses up: connected peers, then the DHT.
+	//
+	//perm:read
+	NetFindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error)
+	// NetAutoNatStatus tells whether others can dial this node.
+	//
+	//perm:read
+	NetAutoNatStatus(ctx context.Context) (NatInfo, error)
+	// NetBandwidthStats counts the bytes of all streams since the start.
+	//
+	//perm:read
+	NetBandwidthStats(ctx context.Context) (metrics.Stats, error)
+	// NetBandwidthStatsByPeer counts them by peer.
+	//
+	//perm:read
+	NetBandwidthStatsByPeer(ctx context.Context) (map[string]metrics.Stats, error)
+	// NetBandwidthStatsByProtocol counts them by protocol.
+	//
+	//perm:read
+	NetBandwidthStatsByProtocol(ctx context.Context) (map[protocol.ID]metrics.Stats, error)
+	// NetBans lists who may not connect, until when and why.
+	//
+	//perm:read
+	NetBans(ctx context.Context) ([]NetBan, error)
+	// NetBan keeps a peer or a range of addresses out until a moment.
+	//
+	//perm:admin
+	NetBan(ctx context.Context, ban NetBan) error
+	// NetUnban lets a peer or a range of addresses in again.
+	//
+	//perm:admin
+	NetUnban(ctx context.Context, ban NetBan) error
+	// NetBlockAdd keeps peers and addresses out for good.
+	//
+	//perm:admin
+	NetBlockAdd(ctx context.Context, list NetBlockList) error
+	// NetBlockRemove lets them in again.
+	//
+	//perm:admin
+	NetBlockRemove(ctx context.Context, list NetBlockList) error
+	// NetBlockList lists all who may not connect.
+	//
+	//perm:read
+	NetBlockList(ctx context.Context) (NetBlockList, error)
+	// NetProtectAdd keeps the connections of peers when there are too many.
+	//
+	//perm:admin
+	NetProtectAdd(ctx context.Context, ids []peer.ID) error
+	// NetProtectRemove no longer does.
+	//
+	//perm:admin
+	NetProtectRemove(ctx context.Context, ids []peer.ID) error
+	// NetProtectList lists the protected among the connected peers.
+	//
+	//perm:read
+	NetProtectList(ctx context.Context) ([]peer.ID, error)
+	// NetBootstrapList are the peers to start from.
+	//
+	//perm:read
+	NetBootstrapList(ctx context.Context) ([]peer.AddrInfo, error)
+	// NetBootstrapAdd puts a peer on that list for good.
+	//
+	//perm:admin
+	NetBootstrapAdd(ctx context.Context, info peer.AddrInfo) error
+	// NetBootstrapRemove takes one off, also one that the network or the settings name.
+	//
+	//perm:admin
+	NetBootstrapRemove(ctx context.Context, id peer.ID) error
+	// DhtFindProviders looks for peers that announced a CID; 0 finds all.
+	//
+	//perm:read
+	DhtFindProviders(ctx context.Context, c cid.Cid, n int) ([]peer.AddrInfo, error)
+	// DhtProvide announces that this node has a CID. It must have it.
+	//
+	//perm:write
+	DhtProvide(ctx context.Context, c cid.Cid) error
+	// DhtQuery finds the peers nearest to a peer's id, nearest first.
+	//
+	//perm:read
+	DhtQuery(ctx context.Context, id peer.ID) ([]peer.ID, error)
+	// BitswapStat is what each bitswap has moved.
+	//
+	//perm:read
+	BitswapStat(ctx context.Context) ([]BitswapStat, error)
+}
+
+// PeerSession is a connected peer as the session layer sees it.
+type PeerSession struct {
+	ID        peer.ID
+	State     string // connected, identified, hello-sent, hello-received, ready, guest, closing
+	Inbound   bool
+	Bootstrap bool
+	Addrs     []string
+	Agent     string
+	Protocols []string
+	Latency   time.Duration // of the greeting; 0 when unknown
+	Offset    time.Duration // how far its clock is behind ours
+	Score     float64       // 0 is neutral, −100 is a ban
+	Since     time.Time
+}
+
+// ExtendedPeerInfo describes a connected peer.
+type ExtendedPeerInfo struct {
+	ID          peer.ID
+	Agent       string
+	Addrs       []string
+	Protocols   []string
+	ConnMgrMeta *ConnMgrInfo
+}
+
+// ConnMgrInfo is how the connection manager values a peer.
+type ConnMgrInfo struct {
+	FirstSeen time.Time
+	Value     int
+	Tags      map[string]int
+	Conns     map[string]time.Time
+}
+
+// Connectedness tells whether a peer is connected, in libp2p's numbers.
+type Connectedness int
+
+// What a connection to a peer can be. Limited is one over a relay.
+const (
+	NotConnected Connectedness = 0
+	IsConnected  Connectedness = 1
+	IsLimited    Connectedness = 4
+)
+
+// Reachability tells whether others can dial a node, in libp2p's numbers.
+type Reachability int
+
+// What is known of it.
+const (
+	ReachUnknown Reachability = iota
+	ReachPublic
+	ReachPrivate
+)
+
+// String names the reachability.
+func (r Reachability) String() string {
+	switch r {
+	case ReachPublic:
+		return "public"
+	case ReachPrivate:
+		return "private"
+	}
+	return "unknown"
+}
+
+// NatInfo tells whether others can dial this node.
+type NatInfo struct {
+	Reachability Reachability
+	PublicAddrs  []string
+}
+
+// NetBan keeps a peer or a range of addresses out.
+type NetBan struct {
+	Peer   *peer.ID `json:",omitempty"` // one of Peer and Net is not set
+	Net    string   `json:",omitempty"` // such as 192.0.2.0/24
+	Until  time.Time
+	Reason string
+}
+
+// NetBlockList is who may not connect.
+type NetBlockList struct {
+	Peers     []peer.ID
+	IPAddrs   []string
+	IPSubnets []string
+}
+
+// BitswapStat is what one bitswap has moved since the start.
+type BitswapStat struct {
+	Protocol         protocol.ID
+	Peers            []string
+	Wantlist         []cid.Cid
+	BlocksReceived   uint64
+	DataReceived     uint64
+	BlocksSent       uint64
+	DataSent         uint64
+	DupBlksReceived  uint64
+	DupDataReceived  uint64
+	MessagesReceived uint64
 }
 
 // Sync tells how the node follows the chain.

@@ -15,7 +15,9 @@ import (
 	"github.com/filecoin-project/go-state-types/network"
 	"github.com/google/uuid"
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/lodenet/lode/chain/types"
 )
 
@@ -130,11 +132,36 @@ type Calls struct {
 
 	// Net
 
-	NetPeers        func(ctx context.Context) ([]peer.AddrInfo, error)    `perm:"read"`
-	NetAddrsListen  func(ctx context.Context) (peer.AddrInfo, error)      `perm:"read"`
-	NetConnect      func(ctx context.Context, to peer.AddrInfo) error     `perm:"write"`
-	NetDisconnect   func(ctx context.Context, id peer.ID) error           `perm:"write"`
-	NetAgentVersion func(ctx context.Context, id peer.ID) (string, error) `perm:"read"`
+	NetPeers                    func(ctx context.Context) ([]peer.AddrInfo, error)                   `perm:"read"`
+	NetSessions                 func(ctx context.Context) ([]PeerSession, error)                     `perm:"read"`
+	NetPeerInfo                 func(ctx context.Context, id peer.ID) (*ExtendedPeerInfo, error)     `perm:"read"`
+	NetConnectedness            func(ctx context.Context, id peer.ID) (Connectedness, error)         `perm:"read"`
+	NetAddrsListen              func(ctx context.Context) (peer.AddrInfo, error)                     `perm:"read"`
+	NetConnect                  func(ctx context.Context, to peer.AddrInfo) error                    `perm:"write"`
+	NetDisconnect               func(ctx context.Context, id peer.ID) error                          `perm:"write"`
+	NetAgentVersion             func(ctx context.Context, id peer.ID) (string, error)                `perm:"read"`
+	NetPing                     func(ctx context.Context, id peer.ID) (time.Duration, error)         `perm:"read"`
+	NetFindPeer                 func(ctx context.Context, id peer.ID) (peer.AddrInfo, error)         `perm:"read"`
+	NetAutoNatStatus            func(ctx context.Context) (NatInfo, error)                           `perm:"read"`
+	NetBandwidthStats           func(ctx context.Context) (metrics.Stats, error)                     `perm:"read"`
+	NetBandwidthStatsByPeer     func(ctx context.Context) (map[string]metrics.Stats, error)          `perm:"read"`
+	NetBandwidthStatsByProtocol func(ctx context.Context) (map[protocol.ID]metrics.Stats, error)     `perm:"read"`
+	NetBans                     func(ctx context.Context) ([]NetBan, error)                          `perm:"read"`
+	NetBan                      func(ctx context.Context, ban NetBan) error                          `perm:"admin"`
+	NetUnban                    func(ctx context.Context, ban NetBan) error                          `perm:"admin"`
+	NetBlockAdd                 func(ctx context.Context, list NetBlockList) error                   `perm:"admin"`
+	NetBlockRemove              func(ctx context.Context, list NetBlockList) error                   `perm:"admin"`
+	NetBlockList                func(ctx context.Context) (NetBlockList, error)                      `perm:"read"`
+	NetProtectAdd               func(ctx context.Context, ids []peer.ID) error                       `perm:"admin"`
+	NetProtectRemove            func(ctx context.Context, ids []peer.ID) error                       `perm:"admin"`
+	NetProtectList              func(ctx context.Context) ([]peer.ID, error)                         `perm:"read"`
+	NetBootstrapList            func(ctx context.Context) ([]peer.AddrInfo, error)                   `perm:"read"`
+	NetBootstrapAdd             func(ctx context.Context, info peer.AddrInfo) error                  `perm:"admin"`
+	NetBootstrapRemove          func(ctx context.Context, id peer.ID) error                          `perm:"admin"`
+	DhtFindProviders            func(ctx context.Context, c cid.Cid, n int) ([]peer.AddrInfo, error) `perm:"read"`
+	DhtProvide                  func(ctx context.Context, c cid.Cid) error                           `perm:"write"`
+	DhtQuery                    func(ctx context.Context, id peer.ID) ([]peer.ID, error)             `perm:"read"`
+	BitswapStat                 func(ctx context.Context) ([]BitswapStat, error)                     `perm:"read"`
 
 	// P2P
 
@@ -602,6 +629,21 @@ func (p *Proxy) NetPeers(p0 context.Context) ([]peer.AddrInfo, error) {
 	return p.Call.NetPeers(p0)
 }
 
+// NetSessions implements Net.
+func (p *Proxy) NetSessions(p0 context.Context) ([]PeerSession, error) {
+	return p.Call.NetSessions(p0)
+}
+
+// NetPeerInfo implements Net.
+func (p *Proxy) NetPeerInfo(p0 context.Context, p1 peer.ID) (*ExtendedPeerInfo, error) {
+	return p.Call.NetPeerInfo(p0, p1)
+}
+
+// NetConnectedness implements Net.
+func (p *Proxy) NetConnectedness(p0 context.Context, p1 peer.ID) (Connectedness, error) {
+	return p.Call.NetConnectedness(p0, p1)
+}
+
 // NetAddrsListen implements Net.
 func (p *Proxy) NetAddrsListen(p0 context.Context) (peer.AddrInfo, error) {
 	return p.Call.NetAddrsListen(p0)
@@ -620,6 +662,116 @@ func (p *Proxy) NetDisconnect(p0 context.Context, p1 peer.ID) error {
 // NetAgentVersion implements Net.
 func (p *Proxy) NetAgentVersion(p0 context.Context, p1 peer.ID) (string, error) {
 	return p.Call.NetAgentVersion(p0, p1)
+}
+
+// NetPing implements Net.
+func (p *Proxy) NetPing(p0 context.Context, p1 peer.ID) (time.Duration, error) {
+	return p.Call.NetPing(p0, p1)
+}
+
+// NetFindPeer implements Net.
+func (p *Proxy) NetFindPeer(p0 context.Context, p1 peer.ID) (peer.AddrInfo, error) {
+	return p.Call.NetFindPeer(p0, p1)
+}
+
+// NetAutoNatStatus implements Net.
+func (p *Proxy) NetAutoNatStatus(p0 context.Context) (NatInfo, error) {
+	return p.Call.NetAutoNatStatus(p0)
+}
+
+// NetBandwidthStats implements Net.
+func (p *Proxy) NetBandwidthStats(p0 context.Context) (metrics.Stats, error) {
+	return p.Call.NetBandwidthStats(p0)
+}
+
+// NetBandwidthStatsByPeer implements Net.
+func (p *Proxy) NetBandwidthStatsByPeer(p0 context.Context) (map[string]metrics.Stats, error) {
+	return p.Call.NetBandwidthStatsByPeer(p0)
+}
+
+// NetBandwidthStatsByProtocol implements Net.
+func (p *Proxy) NetBandwidthStatsByProtocol(p0 context.Context) (map[protocol.ID]metrics.Stats, error) {
+	return p.Call.NetBandwidthStatsByProtocol(p0)
+}
+
+// NetBans implements Net.
+func (p *Proxy) NetBans(p0 context.Context) ([]NetBan, error) {
+	return p.Call.NetBans(p0)
+}
+
+// NetBan implements Net.
+func (p *Proxy) NetBan(p0 context.Context, p1 NetBan) error {
+	return p.Call.NetBan(p0, p1)
+}
+
+// NetUnban implements Net.
+func (p *Proxy) NetUnban(p0 context.Context, p1 NetBan) error {
+	return p.Call.NetUnban(p0, p1)
+}
+
+// NetBlockAdd implements Net.
+func (p *Proxy) NetBlockAdd(p0 context.Context, p1 NetBlockList) error {
+	return p.Call.NetBlockAdd(p0, p1)
+}
+
+// NetBlockRemove implements Net.
+func (p *Proxy) NetBlockRemove(p0 context.Context, p1 NetBlockList) error {
+	return p.Call.NetBlockRemove(p0, p1)
+}
+
+// NetBlockList implements Net.
+func (p *Proxy) NetBlockList(p0 context.Context) (NetBlockList, error) {
+	return p.Call.NetBlockList(p0)
+}
+
+// NetProtectAdd implements Net.
+func (p *Proxy) NetProtectAdd(p0 context.Context, p1 []peer.ID) error {
+	return p.Call.NetProtectAdd(p0, p1)
+}
+
+// NetProtectRemove implements Net.
+func (p *Proxy) NetProtectRemove(p0 context.Context, p1 []peer.ID) error {
+	return p.Call.NetProtectRemove(p0, p1)
+}
+
+// NetProtectList implements Net.
+func (p *Proxy) NetProtectList(p0 context.Context) ([]peer.ID, error) {
+	return p.Call.NetProtectList(p0)
+}
+
+// NetBootstrapList implements Net.
+func (p *Proxy) NetBootstrapList(p0 context.Context) ([]peer.AddrInfo, error) {
+	return p.Call.NetBootstrapList(p0)
+}
+
+// NetBootstrapAdd implements Net.
+func (p *Proxy) NetBootstrapAdd(p0 context.Context, p1 peer.AddrInfo) error {
+	return p.Call.NetBootstrapAdd(p0, p1)
+}
+
+// NetBootstrapRemove implements Net.
+func (p *Proxy) NetBootstrapRemove(p0 context.Context, p1 peer.ID) error {
+	return p.Call.NetBootstrapRemove(p0, p1)
+}
+
+// DhtFindProviders implements Net.
+func (p *Proxy) DhtFindProviders(p0 context.Context, p1 cid.Cid, p2 int) ([]peer.AddrInfo, error) {
+	return p.Call.DhtFindProviders(p0, p1, p2)
+}
+
+// DhtProvide implements Net.
+func (p *Proxy) DhtProvide(p0 context.Context, p1 cid.Cid) error {
+	return p.Call.DhtProvide(p0, p1)
+}
+
+// DhtQuery implements Net.
+func (p *Proxy) DhtQuery(p0 context.Context, p1 peer.ID) ([]peer.ID, error) {
+	return p.Call.DhtQuery(p0, p1)
+}
+
+// BitswapStat implements Net.
+func (p *Proxy) BitswapStat(p0 context.Context) ([]BitswapStat, error) {
+	return p.Call.BitswapStat(p0)
 }
 
 // P2PListen implements P2P.

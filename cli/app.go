@@ -113,13 +113,14 @@ type group struct {
 func (a *app) groups() []group {
 	return []group{
 		{"Node", []*cobra.Command{
-			a.versionCmd(), a.initCmd(), a.daemonCmd(), a.stopCmd(), a.statusCmd(), a.waitAPICmd(), a.authCmd(), a.configCmd(),
+			a.versionCmd(), a.initCmd(), a.daemonCmd(), a.stopCmd(), a.statusCmd(), a.waitAPICmd(), a.authCmd(), a.configCmd(), a.idCmd(),
 		}},
 		{"Networks", []*cobra.Command{a.demoCmd(), a.devnetCmd(), a.networkCmd(), a.paramsCmd()}},
 		{"Chain", []*cobra.Command{
-			a.chainCmd(), a.actorCmd(), a.messageCmd(), a.mpoolCmd(), a.sendCmd(), a.walletCmd(), a.syncCmd(), a.netCmd(), a.p2pCmd(),
+			a.chainCmd(), a.actorCmd(), a.messageCmd(), a.mpoolCmd(), a.sendCmd(), a.walletCmd(), a.addressCmd(), a.syncCmd(),
 		}},
-		{"Data", []*cobra.Command{a.clientCmd(), a.dealCmd(), a.retrieveCmd(), a.marketCmd()}},
+		{"Network", []*cobra.Command{a.netCmd(), a.pingCmd(), a.dhtCmd(), a.bitswapCmd(), a.bootstrapCmd(), a.p2pCmd(), a.heartbeatCmd()}},
+		{"Data", []*cobra.Command{a.clientCmd(), a.dealCmd(), a.retrieveCmd(), a.getCmd(), a.marketCmd()}},
 		{"Provider", []*cobra.Command{a.minerCmd(), a.sectorCmd(), a.provingCmd(), a.askCmd()}},
 		{"Proofs, with no node", []*cobra.Command{a.sealCmd(), a.unsealCmd(), a.proofCmd(), a.benchCmd()}},
 	}

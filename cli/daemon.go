@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,27 +24,57 @@ import (
 const stopLimit = 60 * time.Second
 
 func (a *app) daemonCmd() *cobra.Command {
-	var passphrase, folder string
+	var fl daemonFlags
 	return a.verb(verb{
 		use: "daemon", short: "Run the node until it is stopped",
 		long: "Run the node until it is stopped by lode stop, an interrupt or a SIGTERM. The log goes to standard error. " +
 			"Settings are in config.toml of the repo; LODE_<SECTION>_<KEY> overrides them.",
-		example: "  lode daemon\n  LODE_LOGGING_LEVEL=debug lode --repo ~/second daemon",
+		example: "  lode daemon\n  lode daemon --offline\n  LODE_LOGGING_LEVEL=debug lode --repo ~/second daemon",
 		flags: func(f *pflag.FlagSet) {
-			f.StringVar(&passphrase, "passphrase-file", "", "file with the passphrase of the keys (LODE_PASSPHRASE_FILE)")
-			f.StringVar(&folder, "devnet", "", "share the clock of the devnet in this folder")
+			f.StringVar(&fl.passphrase, "passphrase-file", "", "file with the passphrase of the keys (LODE_PASSPHRASE_FILE)")
+			f.StringVar(&fl.devnet, "devnet", "", "share the clock of the devnet in this folder")
+			f.BoolVar(&fl.offline, "offline", false, "take part in no network: answer from what is here (Libp2p.Offline)")
+			f.BoolVar(&fl.relay, "relay", false, "let peers that nobody can reach be reached through this node (Libp2p.Relay)")
+			f.StringArrayVar(&fl.listen, "listen", nil, "listen here for peers instead (Libp2p.ListenAddresses)")
+			f.StringArrayVar(&fl.announce, "announce", nil, "tell peers this address instead (Libp2p.AnnounceAddresses)")
 		},
-		run: func(ctx context.Context, _ []string) error { return a.daemon(ctx, passphrase, folder) },
+		run: func(ctx context.Context, _ []string) error { return a.daemon(ctx, fl) },
 	})
 }
 
-func (a *app) daemon(ctx context.Context, passphraseFile, folder string) (err error) {
-	r, err := repo.Open(a.dir, a.Env)
+// daemonFlags are what lode daemon was asked.
+type daemonFlags struct {
+	passphrase, devnet string
+	offline, relay     bool
+	listen, announce   []string
+}
+
+// overrides are the settings that flags change, in the form of environment variables.
+func (fl daemonFlags) overrides() []string {
+	var out []string
+	if fl.offline {
+		out = append(out, "LODE_LIBP2P_OFFLINE=true")
+	}
+	if fl.relay {
+		out = append(out, "LODE_LIBP2P_RELAY=true")
+	}
+	if len(fl.listen) > 0 {
+		out = append(out, "LODE_LIBP2P_LISTENADDRESSES="+strings.Join(fl.listen, ","))
+	}
+	if len(fl.announce) > 0 {
+		out = append(out, "LODE_LIBP2P_ANNOUNCEADDRESSES="+strings.Join(fl.announce, ","))
+	}
+	return out
+}
+
+func (a *app) daemon(ctx context.Context, fl daemonFlags) (err error) {
+	folder := fl.devnet
+	r, err := repo.Open(a.dir, append(slices.Clone(a.Env), fl.overrides()...))
 	if err != nil {
 		return err
 	}
 	opt := node.Options{Repo: r, Log: a.logger(r.Config().Logging), Version: Version(), Name: filepath.Base(r.Dir())}
-	if opt.Passphrase, err = a.unlock(r, passphraseFile); err != nil {
+	if opt.Passphrase, err = a.unlock(r, fl.passphrase); err != nil {
 		return errors.Join(err, r.Close())
 	}
 	clk := clock.System{}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,11 +46,11 @@ func onRepo(ctx context.Context, dir string, errOut *locked, args ...string) (in
 }
 
 // startDaemon runs a daemon; the channel gives its exit code.
-func startDaemon(ctx context.Context, dir string, log *locked) <-chan int {
+func startDaemon(ctx context.Context, dir string, log *locked, flags ...string) <-chan int {
 	done := make(chan int, 1)
 	go func() {
 		var out bytes.Buffer
-		done <- Main(ctx, []string{"--repo", dir, "daemon"}, Std{In: strings.NewReader(""), Out: &out, Err: log, Env: []string{"HOME=" + dir}})
+		done <- Main(ctx, append([]string{"--repo", dir, "daemon"}, flags...), Std{In: strings.NewReader(""), Out: &out, Err: log, Env: []string{"HOME=" + dir}})
 	}()
 	return done
 }
@@ -125,4 +127,40 @@ func TestDaemonWithoutItsPort(t *testing.T) {
 	require.NoError(t, r.Close())
 	_, err = os.Stat(filepath.Join(dir, "api"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestL18OfflineDaemon: a node without a network answers, and says what it is.
+func TestL18OfflineDaemon(t *testing.T) {
+	net := newNetwork(t)
+	dir := filepath.Join(t.TempDir(), "node")
+	var log locked
+	code, _ := onRepo(t.Context(), dir, &log, "init", "--network", net, "--no-passphrase", "--api-listen", "/ip4/127.0.0.1/tcp/0/http", "--listen", "/ip4/127.0.0.1/tcp/0")
+	require.Zero(t, code, log.String())
+	done := startDaemon(t.Context(), dir, &log, "--offline")
+	code, _ = onRepo(t.Context(), dir, &log, "wait-api")
+	require.Zero(t, code, log.String())
+
+	code, out := onRepo(t.Context(), dir, &log, "net", "listen")
+	require.Zero(t, code, log.String())
+	require.Empty(t, out)
+	code, out = onRepo(t.Context(), dir, &log, "status")
+	require.Zero(t, code, log.String())
+	require.Contains(t, out, "the node is offline")
+	code, _ = onRepo(t.Context(), dir, &log, "ping", fakePeer.String(), "-c", "1")
+	require.Equal(t, exitError, code)
+	require.Contains(t, log.String(), "start it without --offline")
+
+	at, err := os.ReadFile(filepath.Join(dir, "api"))
+	require.NoError(t, err)
+	port := strings.Split(strings.TrimSpace(string(at)), "/")[4]
+	answer, err := http.Get("http://127.0.0.1:" + port + "/debug/metrics")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "lode_peer_bans 0")
+
+	code, _ = onRepo(t.Context(), dir, &log, "stop")
+	require.Zero(t, code, log.String())
+	require.Zero(t, <-done, log.String())
 }

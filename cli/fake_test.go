@@ -229,6 +229,7 @@ func fakeChain(c *api.Calls) {
 			Setup: []api.P2PSetup{{Within: time.Millisecond, Count: 8}, {Within: 10 * time.Millisecond}, {Count: 1}}, Ends: map[string]int64{"eof": 6, "peer-not-allowed": 3},
 		}, nil
 	}
+	fakeNet(c)
 	c.SyncState = func(context.Context) (*api.SyncState, error) {
 		return &api.SyncState{ActiveSyncs: []api.ActiveSync{{WorkerID: 1, Base: fakeTipSet(1), Target: fakeTipSet(3), Stage: api.StageMessages, Height: 2, Start: fakeTime, End: fakeTime.Add(3 * time.Second)}}}, nil
 	}

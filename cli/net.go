@@ -6,16 +6,19 @@ import (
 	"io"
 	"strings"
 
+	"github.com/filecoin-project/go-address"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/api/porcelain"
-	"github.com/lodenet/lode/chain/types"
 )
 
 func (a *app) netCmd() *cobra.Command {
-	return a.noun("net", "Peers", nil, a.netID(), a.netPeers(), a.netConnect(), a.netDisconnect(), a.netListen())
+	return a.noun("net", "Peers", []string{"swarm"},
+		a.netID(), a.netPeers(), a.netConnect(), a.netDisconnect(), a.netFind(), a.pingCmd(), a.netListen(), a.netReachability(),
+		a.netScores(), a.netBandwidth(), a.netBan(), a.netProtect(), a.netUnprotect(), a.netProtected(), a.bootstrapCmd())
 }
 
 func (a *app) netID() *cobra.Command {
@@ -64,10 +67,19 @@ type peerRow struct {
 }
 
 func (a *app) netPeers() *cobra.Command {
+	var long bool
 	return a.verb(verb{
 		use: "peers", short: "List connected peers", aliases: []string{"ls"},
-		example: "  lode net peers",
+		long: "List connected peers. With --long also what the node knows of each: ready peers have greeted us and follow the same chain, " +
+			"guests are other programs, such as Kubo, that are served but never asked.",
+		example: "  lode net peers\n  lode net peers --long",
+		flags: func(f *pflag.FlagSet) {
+			f.BoolVarP(&long, "long", "l", false, "show state, direction, latency and score")
+		},
 		node: func(ctx context.Context, n api.Node, _ []string) error {
+			if long {
+				return a.sessions(ctx, n)
+			}
 			infos, err := n.NetPeers(ctx)
 			if err != nil {
 				return err
@@ -96,13 +108,26 @@ func (a *app) netPeers() *cobra.Command {
 
 func (a *app) netConnect() *cobra.Command {
 	return a.verb(verb{
-		use: "connect MULTIADDR…", short: "Connect to peers",
-		example: "  lode net connect /ip4/1.2.3.4/tcp/4001/p2p/12D3Koo…",
+		use: "connect MULTIADDR|MINER…", short: "Connect to peers",
+		long:    "Connect to peers, each named by a multiaddr that ends with its peer id, or by a miner's address, whose peer is on chain.",
+		example: "  lode net connect /ip4/1.2.3.4/tcp/4001/p2p/12D3Koo…\n  lode net connect t01000",
 		args:    cobra.MinimumNArgs(1),
 		node: func(ctx context.Context, n api.Node, args []string) error {
-			infos, err := parsePeers(args)
-			if err != nil {
-				return err
+			infos := []peer.AddrInfo{}
+			for _, s := range args {
+				if miner, err := address.NewFromString(s); err == nil {
+					info, err := porcelain.MinerPeer(ctx, n, miner)
+					if err != nil {
+						return err
+					}
+					infos = append(infos, info)
+					continue
+				}
+				list, err := parsePeers([]string{s})
+				if err != nil {
+					return err
+				}
+				infos = append(infos, list...)
 			}
 			for _, i := range infos {
 				if err := n.NetConnect(ctx, i); err != nil {
@@ -122,10 +147,17 @@ func (a *app) netConnect() *cobra.Command {
 }
 
 func (a *app) netDisconnect() *cobra.Command {
+	return a.eachPeer("disconnect PEER…", "Close the connections to peers", "  lode net disconnect 12D3Koo…", func(ctx context.Context, n api.Node, id peer.ID) error {
+		return n.NetDisconnect(ctx, id)
+	})
+}
+
+// eachPeer is a verb that does one thing to each peer named.
+func (a *app) eachPeer(use, short, example string, do func(ctx context.Context, n api.Node, id peer.ID) error) *cobra.Command {
+	name, _, _ := strings.Cut(use, " ")
 	return a.verb(verb{
-		use: "disconnect PEER…", short: "Close the connections to peers",
-		example: "  lode net disconnect 12D3Koo…",
-		args:    cobra.MinimumNArgs(1),
+		use: use, short: short, example: example,
+		args: cobra.MinimumNArgs(1),
 		node: func(ctx context.Context, n api.Node, args []string) error {
 			ids := []peer.ID{}
 			for _, s := range args {
@@ -136,13 +168,13 @@ func (a *app) netDisconnect() *cobra.Command {
 				ids = append(ids, id)
 			}
 			for _, id := range ids {
-				if err := n.NetDisconnect(ctx, id); err != nil {
-					return fmt.Errorf("disconnect %s: %w", id, err)
+				if err := do(ctx, n, id); err != nil {
+					return fmt.Errorf("%s %s: %w", name, id, err)
 				}
 			}
 			return a.show(ids, func(w io.Writer) error {
 				for _, id := range ids {
-					if _, err := fmt.Fprintf(w, "disconnect %s: success\n", id); err != nil {
+					if _, err := fmt.Fprintf(w, "%s %s: success\n", name, id); err != nil {
 						return err
 					}
 				}
@@ -152,69 +184,12 @@ func (a *app) netDisconnect() *cobra.Command {
 	})
 }
 
-func (a *app) syncCmd() *cobra.Command {
-	return a.noun("sync", "How the node follows the chain", nil, a.syncStatus(), a.syncWait())
-}
-
-func (a *app) syncStatus() *cobra.Command {
-	return a.verb(verb{
-		use: "status", short: "Show what the syncer does",
-		example: "  lode sync status",
-		node: func(ctx context.Context, n api.Node, _ []string) error {
-			st, err := n.SyncState(ctx)
-			if err != nil {
-				return err
-			}
-			return a.show(st, func(w io.Writer) error {
-				if len(st.ActiveSyncs) == 0 {
-					_, err := fmt.Fprintln(w, "nothing to do: the head is the heaviest that is known")
-					return err
-				}
-				var rows [][]string
-				for _, s := range st.ActiveSyncs {
-					took := "-"
-					if !s.Start.IsZero() && !s.End.IsZero() {
-						took = seconds(s.End.Sub(s.Start))
-					}
-					rows = append(rows, []string{fmt.Sprint(s.WorkerID), height(s.Base), height(s.Target), s.Stage.String(), fmt.Sprint(s.Height), took, s.Message})
-				}
-				return grid(w, []string{">worker", ">base", ">target", "stage", ">at", "took", "message"}, rows)
-			})
-		},
-	})
-}
-
-func height(ts *types.TipSet) string {
-	if ts == nil {
-		return "-"
+// peerOf reads a peer id, or finds the peer of a miner on chain. Where it is known, it comes
+// with addresses.
+func peerOf(ctx context.Context, n api.Node, s string) (peer.AddrInfo, error) {
+	if miner, err := address.NewFromString(s); err == nil {
+		return porcelain.MinerPeer(ctx, n, miner)
 	}
-	return fmt.Sprint(ts.Height())
+	id, err := parsePeerID(s)
+	return peer.AddrInfo{ID: id}, err
 }
-
-func (a *app) syncWait() *cobra.Command {
-	return a.verb(verb{
-		use: "wait", short: "Wait until the head keeps up with the clock",
-		example: "  lode sync wait --timeout 10m",
-		node: func(ctx context.Context, n api.Node, _ []string) error {
-			err := porcelain.OnHead(ctx, n, func(ctx context.Context, head *types.TipSet) (bool, error) {
-				st, err := n.NodeStatus(ctx, false)
-				if err != nil {
-					return false, err
-				}
-				a.say("epoch %d, %d behind", st.SyncStatus.Epoch, st.SyncStatus.Behind)
-				return st.SyncStatus.Behind <= keepsUp, nil
-			})
-			if err != nil {
-				return err
-			}
-			return a.show(struct{ Synced bool }{true}, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, "the node keeps up with the chain")
-				return err
-			})
-		},
-	})
-}
-
-// keepsUp is how many epochs behind the clock a head may be: blocks come late, and some
-// rounds have none.
-const keepsUp = 3

@@ -65,6 +65,7 @@ func TestAPI(t *testing.T) {
 		{"miner", testMiner},
 		{"calls", testCalls},
 		{"nothing there", testUnknown},
+		{"network", testNetwork},
 		{"peers", testPeers},
 		{"tunnels", testTunnels},
 		{"shutdown", testShutdown},

@@ -11,7 +11,9 @@ import (
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	market8 "github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
 	"github.com/google/uuid"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/lodenet/lode/api"
@@ -20,7 +22,9 @@ import (
 	"github.com/lodenet/lode/market/dag"
 	"github.com/lodenet/lode/market/deal"
 	"github.com/lodenet/lode/market/deal/client"
+	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/market/retrieval"
+	"github.com/lodenet/lode/network/host"
 )
 
 // clientAPI answers api.Client.
@@ -32,6 +36,9 @@ func (a clientAPI) DataImport(ctx context.Context, path string) (*api.DataRoot, 
 	imp, err := a.n.files.ImportFile(ctx, path, dag.Options{SectorSize: abi.SectorSize(a.n.network.Policy.SectorSize), Room: a.n.opt.Repo.Room})
 	if err != nil {
 		return nil, err
+	}
+	if a.n.announcer != nil {
+		a.n.announcer.Add(imp.Root)
 	}
 	return dataRoot(imp), nil
 }
@@ -244,6 +251,33 @@ func askOf(s *deal.SignedAsk) *api.Ask {
 
 func (a clientAPI) reach(ctx context.Context, p peer.AddrInfo) error { return a.n.host.Connect(ctx, p) }
 
+// anyBlocks gives blocks of our own, then those of connected peers and of peers that the DHT
+// knows to have them.
+func (n *Node) anyBlocks(ctx context.Context) retrieval.BlockGetter {
+	if n.host.Offline() {
+		return ownBlocks{n.gateway.blocks, nil}
+	}
+	return ownBlocks{n.gateway.blocks, n.dataSwap.NewSession(ctx)}
+}
+
+// ownBlocks asks others only for what is not here.
+type ownBlocks struct {
+	own    *pieces.Blocks
+	others retrieval.BlockGetter // nil on a node without a network
+}
+
+// GetBlock implements retrieval.BlockGetter.
+func (o ownBlocks) GetBlock(ctx context.Context, c cid.Cid) (blocks.Block, error) {
+	b, err := o.own.Get(ctx, c)
+	switch {
+	case err == nil || !ipld.IsNotFound(err):
+		return b, err
+	case o.others == nil:
+		return nil, fmt.Errorf("%s is not on this node: %w", c, host.ErrOffline)
+	}
+	return o.others.GetBlock(ctx, c)
+}
+
 // retrieveBacklog is how many events of a retrieval wait for a slow reader; further progress
 // is left out, the last event never.
 const retrieveBacklog = 16
@@ -275,6 +309,12 @@ func (a clientAPI) Retrieve(ctx context.Context, order *api.RetrieveOrder) (<-ch
 			return nil, err
 		}
 		req.Providers = append(req.Providers, retrieval.Provider{Peer: where})
+	}
+	if order.Bitswap {
+		if len(req.Providers) > 0 {
+			return nil, errors.New("retrieve: bitswap asks whoever has it; leave provider and URLs out")
+		}
+		req.Blocks, req.Patience = a.n.anyBlocks(ctx), order.Patience
 	}
 	events := make(chan *api.RetrieveEvent, retrieveBacklog)
 	req.Progress = func(p retrieval.Progress) {

@@ -72,6 +72,9 @@ func (a commonAPI) NodeStatus(ctx context.Context, inclChain bool) (api.NodeStat
 
 // ills says why the node does not follow its network; nothing when it does.
 func (n *Node) ills(behind abi.ChainEpoch) (out []string) {
+	if n.host.Offline() {
+		out = append(out, "the node is offline")
+	}
 	if behind > lag {
 		out = append(out, fmt.Sprintf("the head is %d epochs behind the clock", behind))
 	}

@@ -3,16 +3,18 @@ package node
 import (
 	"context"
 	"fmt"
+	"time"
 
-	"github.com/filecoin-project/go-state-types/abi"
-	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/lodenet/lode/api"
-	"github.com/lodenet/lode/chain/sync/syncer"
-	"github.com/lodenet/lode/chain/types"
 )
+
+// protectTag marks the peers whose connections the operator wants kept.
+const protectTag = "operator"
 
 // netAPI answers about connections.
 type netAPI struct{ n *Node }
@@ -68,38 +70,66 @@ func (a netAPI) connected(id peer.ID) error {
 	return nil
 }
 
-// syncAPI tells how the node follows the chain.
-type syncAPI struct{ n *Node }
-
-// stages translates the syncer's words.
-var stages = map[syncer.Stage]api.SyncStage{
-	syncer.StageIdle:     api.StageIdle,
-	syncer.StageHeaders:  api.StageHeaders,
-	syncer.StageMessages: api.StageMessages,
-	syncer.StageComplete: api.StageComplete,
-	syncer.StageWaiting:  api.StageError,
-	syncer.StageRefused:  api.StageError,
+func (a netAPI) NetSessions(context.Context) ([]api.PeerSession, error) {
+	out := []api.PeerSession{}
+	for _, p := range a.n.peers.Peers() {
+		out = append(out, api.PeerSession{
+			ID: p.ID, State: p.State.String(), Inbound: p.Inbound, Bootstrap: p.Bootstrap, Addrs: p.Addrs, Agent: p.Agent,
+			Protocols: texts(p.Protocols), Latency: p.Latency, Offset: p.Offset, Score: p.Score, Since: p.Since,
+		})
+	}
+	return out, nil
 }
 
-func (a syncAPI) SyncState(ctx context.Context) (*api.SyncState, error) {
-	s := a.n.syncer.Status()
-	work := api.ActiveSync{
-		WorkerID: 1, Stage: stages[s.Stage], Height: s.Height, Start: s.Started, End: s.Ended, Message: s.Error,
+func texts(list []protocol.ID) []string {
+	out := make([]string, len(list))
+	for i, p := range list {
+		out[i] = string(p)
 	}
-	if !s.Target.IsEmpty() {
-		var err error
-		if work.Base, work.Target, err = a.ends(ctx, s.Base, s.Target); err != nil {
-			return nil, err
+	return out
+}
+
+func (a netAPI) NetPeerInfo(ctx context.Context, id peer.ID) (*api.ExtendedPeerInfo, error) {
+	if err := a.connected(id); err != nil {
+		return nil, err
+	}
+	out := &api.ExtendedPeerInfo{ID: id, Addrs: []string{}, Protocols: []string{}}
+	out.Agent, _ = a.NetAgentVersion(ctx, id) // not every peer says
+	for _, c := range a.n.host.Network().ConnsToPeer(id) {
+		out.Addrs = append(out.Addrs, c.RemoteMultiaddr().String())
+	}
+	protocols, err := a.n.host.Peerstore().GetProtocols(id)
+	if err != nil {
+		return nil, fmt.Errorf("peer %s: protocols: %w", id, err)
+	}
+	out.Protocols = texts(protocols)
+	if tags := a.n.host.ConnManager().GetTagInfo(id); tags != nil {
+		out.ConnMgrMeta = &api.ConnMgrInfo{FirstSeen: tags.FirstSeen, Value: tags.Value, Tags: tags.Tags, Conns: tags.Conns}
+	}
+	return out, nil
+}
+
+func (a netAPI) NetConnectedness(_ context.Context, id peer.ID) (api.Connectedness, error) {
+	return api.Connectedness(a.n.host.Network().Connectedness(id)), nil
+}
+
+func (a netAPI) NetPing(ctx context.Context, id peer.ID) (time.Duration, error) {
+	return a.n.host.Ping(ctx, id)
+}
+
+func (a netAPI) NetFindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
+	if a.connected(id) == nil {
+		return a.n.host.Peerstore().PeerInfo(id), nil
+	}
+	return a.n.router.FindPeer(ctx, id)
+}
+
+func (a netAPI) NetAutoNatStatus(context.Context) (api.NatInfo, error) {
+	info := api.NatInfo{Reachability: api.Reachability(a.n.host.Reachability()), PublicAddrs: []string{}}
+	for _, m := range a.n.host.Addrs() {
+		if manet.IsPublicAddr(m) {
+			info.PublicAddrs = append(info.PublicAddrs, m.String())
 		}
 	}
-	return &api.SyncState{ActiveSyncs: []api.ActiveSync{work}, VMApplied: a.n.engine.Executed()}, nil
-}
-
-// ends finds the tipsets at both ends of a sync, as far as they are here.
-func (a syncAPI) ends(ctx context.Context, height abi.ChainEpoch, key types.TipSetKey) (base, target *types.TipSet, err error) {
-	if target, err = a.n.store.TipSet(ctx, key); err != nil && !ipld.IsNotFound(err) {
-		return nil, nil, err
-	}
-	base, err = a.n.store.TipSetAt(ctx, height, nil)
-	return base, target, err
+	return info, nil
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
@@ -276,6 +277,9 @@ func (a providerAPI) ProviderAsk(ctx context.Context) (*api.Ask, error) {
 }
 
 func (a providerAPI) ProviderSetAsk(ctx context.Context, ask *api.Ask) error {
+	if ask == nil {
+		return errors.New("no ask was given")
+	}
 	p, err := a.provider()
 	if err != nil {
 		return err

@@ -16,11 +16,15 @@ import (
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/market/retrieval"
 	"github.com/lodenet/lode/network/bitswap"
+	"github.com/lodenet/lode/network/dht"
 )
 
-// gateway serves content: over libp2p always, over plain HTTP where the settings say so.
+// gateway serves content: over libp2p always, over plain HTTP where the settings say so. There
+// it also looks up in the DHT for those who are not in it.
 type gateway struct {
 	server *retrieval.Server
+	blocks *pieces.Blocks // all content that this node has
+	router dht.Router
 	listen string
 	// addr is where plain HTTP is served; set by open before anything that reads it starts.
 	listener net.Listener
@@ -30,11 +34,15 @@ type gateway struct {
 // buildGateway makes the retrieval server over our imports and sealed pieces.
 func (n *Node) buildGateway(context.Context) error {
 	blocks := pieces.NewBlocks(n.pieces, n.reader(), n.imports)
-	g := &gateway{listen: n.config.Retrieval.ListenAddress}
+	g := &gateway{blocks: blocks, router: n.router, listen: n.config.Retrieval.ListenAddress}
 	g.server = retrieval.New(retrieval.Config{HTTP: func() []ma.Multiaddr { return n.gatewayAddrs() }, Bitswap: true, Version: n.opt.Version},
 		n.host, blocks, n.pieces, n.reader(), n.log)
 	n.gateway = g
-	n.dataSwap = bitswap.New(n.host, blocks, bitswap.Options{}, n.log)
+	opt := bitswap.Options{}
+	if n.table != nil {
+		opt.Finder = n.router
+	}
+	n.dataSwap = bitswap.New(n.host, blocks, opt, n.log)
 	return nil
 }
 
@@ -48,7 +56,10 @@ func (g *gateway) open(context.Context) error {
 		return err
 	}
 	g.listener = l
-	g.http = &http.Server{Handler: g.server.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	mux := http.NewServeMux()
+	mux.Handle("/", g.server.Handler())
+	mux.Handle("/routing/v1/", dht.Delegated(g.router))
+	g.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	return nil
 }
 

@@ -32,8 +32,10 @@ import (
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/market/retrieval"
 	"github.com/lodenet/lode/network/bitswap"
+	"github.com/lodenet/lode/network/dht"
 	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/gossip"
+	"github.com/lodenet/lode/network/heartbeat"
 	"github.com/lodenet/lode/network/host"
 	"github.com/lodenet/lode/network/peers"
 	"github.com/lodenet/lode/network/tunnel"
@@ -94,6 +96,10 @@ type Node struct {
 	hello      *hello.Service
 	peers      *peers.Manager
 	exchange   *exchange.Client
+	router     dht.Router
+	table      *dht.Table          // nil without a DHT
+	announcer  *dht.Announcer      // nil without a DHT
+	heartbeat  *heartbeat.Reporter // nil unless a collector is named
 
 	exchangeServer *exchange.Server
 

@@ -22,6 +22,9 @@ func (n *Node) addParts() {
 	g.Add("gossip", n.gossip.Run)
 	g.Add("hello", n.hello.Run)
 	g.Add("chain exchange", n.exchangeServer.Run)
+	if n.table != nil {
+		g.Add("dht", n.table.Run)
+	}
 	g.Add("chain bitswap", n.chainSwap.Run)
 	g.Add("content bitswap", n.dataSwap.Run)
 	g.Add("content over libp2p", n.gateway.server.Run)
@@ -34,6 +37,12 @@ func (n *Node) addParts() {
 	g.Add("stall watch", n.watchStall)
 	g.AddService("listen", func(context.Context) error { return n.host.Listen() }, nil)
 	g.Add("host", n.host.Run)
+	if n.announcer != nil {
+		g.Add("announcer", n.announcer.Run)
+	}
+	if n.heartbeat != nil {
+		g.Add("heartbeat", n.heartbeat.Run)
+	}
 	g.Add("outbox", n.outbox.Run)
 	g.AddService("gateway port", n.gateway.open, nil)
 	g.Add("gateway", n.gateway.run)
@@ -52,7 +61,11 @@ func (n *Node) addParts() {
 
 // awaitProtocols waits until every protocol has its handlers.
 func (n *Node) awaitProtocols(ctx context.Context) error {
-	for _, ready := range []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready(), n.tunnels.Ready()} {
+	all := []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready(), n.tunnels.Ready()}
+	if n.table != nil {
+		all = append(all, n.table.Ready())
+	}
+	for _, ready := range all {
 		select {
 		case <-ready:
 		case <-ctx.Done():

@@ -9,6 +9,8 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/api/auth"
@@ -37,7 +39,15 @@ func (n *Node) buildRPC(context.Context) error {
 	n.rpc.server, err = server.New(n.API(), n.tokens, n.log, server.Options{
 		MaxRequest: n.config.API.MaxRequestBytes, Origins: n.config.API.AllowedOrigins,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	if err := metrics.Register(n.peers); err != nil {
+		return err
+	}
+	n.rpc.server.Handle("GET /debug/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	return nil
 }
 
 // open takes the port, so that a port in use is an error of the start, and announces it in

@@ -21,6 +21,7 @@ type Config struct {
 	Sealing    SealingConfig
 	Dealmaking DealmakingConfig
 	Retrieval  RetrievalConfig
+	Heartbeat  HeartbeatConfig
 }
 
 // APIConfig is about the RPC server.
@@ -38,10 +39,41 @@ type APIConfig struct {
 type Libp2pConfig struct {
 	ListenAddresses []string
 	// Bootstrap are peers to start from besides those of network.toml, with /p2p/ at the end.
-	Bootstrap    []string
-	ConnMgrLow   int
-	ConnMgrHigh  int
-	ConnMgrGrace time.Duration
+	Bootstrap []string
+	// BootstrapMinPeers is how many peers are enough; while there are fewer, the node dials
+	// one after the other, looking every BootstrapPeriod.
+	BootstrapMinPeers int
+	BootstrapPeriod   time.Duration
+	ConnMgrLow        int
+	ConnMgrHigh       int
+	ConnMgrGrace      time.Duration
+	MaxPeers          int // nodes of the network; two thirds may be inbound
+	MaxGuests         int // other programs, such as Kubo
+	// Offline takes part in no network: the node answers from what it has.
+	Offline bool
+	// AnnounceAddresses are told to others instead of those listened on; NoAnnounceAddresses
+	// never are.
+	AnnounceAddresses   []string
+	NoAnnounceAddresses []string
+	// NatPortMap asks the router to forward the ports (UPnP, NAT-PMP).
+	NatPortMap bool
+	// Relay lets peers that nobody can reach be reached through this node. It needs an address
+	// that everybody can reach.
+	Relay bool
+	// HolePunching dials through relays and then directly, where both sides can.
+	HolePunching bool
+	// Relays are where this node can be reached when it cannot be directly, with /p2p/.
+	Relays []string
+	// DHT is auto, server, client or off.
+	DHT string
+}
+
+// HeartbeatConfig is about telling a collector how the node does. Nothing is told by default.
+type HeartbeatConfig struct {
+	BeatTarget      string // the collector's address with /p2p/; empty tells nobody
+	BeatPeriod      time.Duration
+	ReconnectPeriod time.Duration
+	Nickname        string
 }
 
 // TunnelsConfig is about lode p2p.
@@ -131,6 +163,15 @@ func DefaultConfig() Config {
 			ConnMgrLow:      150,
 			ConnMgrHigh:     180,
 			ConnMgrGrace:    20 * time.Second,
+
+			BootstrapMinPeers:   4,
+			BootstrapPeriod:     time.Second,
+			MaxPeers:            160,
+			MaxGuests:           40,
+			AnnounceAddresses:   []string{},
+			NoAnnounceAddresses: []string{},
+			Relays:              []string{},
+			DHT:                 "auto",
 		},
 		Tunnels: TunnelsConfig{Listen: []string{}, Forward: []string{}, Linger: time.Minute},
 		Logging: LoggingConfig{Level: "info", Format: "text"},
@@ -143,5 +184,6 @@ func DefaultConfig() Config {
 			ConsiderUnverifiedStorageDeals: true,
 			PieceCidBlocklist:              []string{},
 		},
+		Heartbeat: HeartbeatConfig{BeatPeriod: 3 * time.Second, ReconnectPeriod: 10 * time.Second},
 	}
 }

@@ -149,22 +149,16 @@ func (c Config) Check() error {
 			return badKey("API.AllowedOrigins", "%q is not an origin such as https://wallet.example", o)
 		}
 	}
-	for _, a := range c.Libp2p.ListenAddresses {
-		if _, err := ma.NewMultiaddr(a); err != nil {
-			return badKey("Libp2p.ListenAddresses", "%q is not a multiaddr such as /ip4/0.0.0.0/tcp/4001: %w", a, err)
-		}
-	}
-	for _, a := range c.Libp2p.Bootstrap {
-		m, err := ma.NewMultiaddr(a)
-		if err == nil {
-			_, err = m.ValueForProtocol(ma.P_P2P)
-		}
-		if err != nil {
-			return badKey("Libp2p.Bootstrap", "%q is not a multiaddr that ends with /p2p/ and a peer id: %w", a, err)
-		}
+	if err := c.checkAddresses(); err != nil {
+		return err
 	}
 	if l := c.Libp2p; l.ConnMgrLow < 0 || l.ConnMgrHigh < l.ConnMgrLow {
 		return badKey("Libp2p.ConnMgrHigh", "%d is below ConnMgrLow, which is %d", l.ConnMgrHigh, l.ConnMgrLow)
+	}
+	switch c.Libp2p.DHT {
+	case "auto", "server", "client", "off":
+	default:
+		return badKey("Libp2p.DHT", "%q is not auto, server, client or off", c.Libp2p.DHT)
 	}
 	switch c.Logging.Level {
 	case "debug", "info", "warn", "error":
@@ -202,6 +196,36 @@ func (c Config) Check() error {
 		}
 	}
 	return c.checkNumbers()
+}
+
+// checkAddresses reads every multiaddr about peers.
+func (c Config) checkAddresses() error {
+	l := c.Libp2p
+	for key, list := range map[string][]string{
+		"ListenAddresses": l.ListenAddresses, "AnnounceAddresses": l.AnnounceAddresses, "NoAnnounceAddresses": l.NoAnnounceAddresses,
+	} {
+		for _, a := range list {
+			if _, err := ma.NewMultiaddr(a); err != nil {
+				return badKey("Libp2p."+key, "%q is not a multiaddr such as /ip4/0.0.0.0/tcp/4001: %w", a, err)
+			}
+		}
+	}
+	named := map[string][]string{"Libp2p.Bootstrap": l.Bootstrap, "Libp2p.Relays": l.Relays}
+	if t := c.Heartbeat.BeatTarget; t != "" {
+		named["Heartbeat.BeatTarget"] = []string{t}
+	}
+	for key, list := range named {
+		for _, a := range list {
+			m, err := ma.NewMultiaddr(a)
+			if err == nil {
+				_, err = m.ValueForProtocol(ma.P_P2P)
+			}
+			if err != nil {
+				return badKey(key, "%q is not a multiaddr that ends with /p2p/ and a peer id: %w", a, err)
+			}
+		}
+	}
+	return nil
 }
 
 // checkNumbers refuses negative numbers wherever they stand.

@@ -41,7 +41,10 @@ type Request struct {
 	Providers []Provider // asked first; none: those that are found
 	Out       string     // path of the file to write; it must not exist
 	Progress  func(Progress)
+	// Blocks, when set, gives the blocks instead of providers.
+	Blocks BlockGetter
 	// Patience is how long a provider that was reached may be away before the fetch fails.
+	// Of Blocks it is how long one block may take; 0 is a minute.
 	Patience time.Duration
 }
 
@@ -104,6 +107,11 @@ func syncDir(dir string) error {
 // Write streams a file's verified bytes to w in order, holding one block. What was written
 // before an error is right and not whole. Request.Out is not used.
 func (f *Fetcher) Write(ctx context.Context, r Request, w io.Writer) (Progress, error) {
+	if r.Blocks != nil {
+		s := newSwap(ctx, r.Blocks, r.Patience)
+		defer s.close()
+		return walkFile(ctx, s, r, w)
+	}
 	s := &session{root: r.Root, patience: r.Patience}
 	fail := func(err error) (Progress, error) {
 		return Progress{}, fmt.Errorf("retrieve %s: %w", r.Root, err)
@@ -124,6 +132,11 @@ func (f *Fetcher) Write(ctx context.Context, r Request, w io.Writer) (Progress, 
 			}
 		}()
 	}
+	return walkFile(ctx, s, r, w)
+}
+
+// walkFile writes a file whose blocks come from a source.
+func walkFile(ctx context.Context, s source, r Request, w io.Writer) (Progress, error) {
 	o := &output{ctx: ctx, s: s, w: w, report: r.Progress}
 	if err := o.root(r.Root); err != nil {
 		return o.p, fmt.Errorf("retrieve %s: %w", r.Root, err)
@@ -173,7 +186,7 @@ func (f *Fetcher) endpoints(ctx context.Context, r Request) ([]*endpoint, error)
 // output walks a file's DAG and writes its bytes.
 type output struct {
 	ctx    context.Context // of the one fetch
-	s      *session
+	s      source
 	w      io.Writer
 	report func(Progress)
 	p      Progress
@@ -188,7 +201,7 @@ func (o *output) block(c cid.Cid) (blocks.Block, error) {
 		return nil, err
 	}
 	o.p.Blocks++
-	o.p.From = o.s.from
+	o.p.From = o.s.last()
 	return blocks.NewBlockWithCid(data, c)
 }
 
@@ -243,7 +256,12 @@ func (o *output) file(b blocks.Block, size uint64, depth int) error {
 	if err := o.write(fs.Data()); err != nil {
 		return err
 	}
+	next := make([]cid.Cid, len(links))
 	for i, l := range links {
+		next[i] = l.Cid
+	}
+	for i, l := range links {
+		o.s.hint(next[i:min(i+swapAhead, len(next))])
 		child, err := o.block(l.Cid)
 		if err != nil {
 			return err

@@ -17,10 +17,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/routing"
 )
 
 // ChainPrefix is the protocol prefix for blocks of the chain.
 const ChainPrefix protocol.ID = "/chain"
+
+// Protocol is the newest version that is spoken, without a prefix.
+const Protocol protocol.ID = "/ipfs/bitswap/1.2.0"
 
 // Limits of the serving side: memory and work that all peers, or one peer, may cause.
 const (
@@ -37,6 +41,9 @@ type Options struct {
 	Prefix protocol.ID // ChainPrefix, or empty for content
 	// Serve says whether a peer may have a block; nil serves everything in the store.
 	Serve func(p peer.ID, c cid.Cid) bool
+	// Finder looks for peers that announced a block when no connected peer has it; nil asks
+	// the connected ones alone.
+	Finder routing.ContentDiscovery
 }
 
 // ErrClosed: the exchange has ended and fetches nothing more.
@@ -89,9 +96,7 @@ func (e *Exchange) Run(ctx context.Context) error {
 		opts = append(opts, bitswap.WithPeerBlockRequestFilter(e.opt.Serve))
 	}
 	net := bsnet.NewFromIpfsHost(e.host, netOpts...)
-	// A nil provider finder: boxo takes a provider's name for a promise to have the block,
-	// and we know of nobody's promise. Broadcasting to all connected peers remains.
-	bs := bitswap.New(ctx, net, nil, e.store, opts...)
+	bs := bitswap.New(ctx, net, e.opt.Finder, e.store, opts...)
 	for _, p := range e.host.Network().Peers() {
 		events.Connected(p) // those who came before the notifications were on
 	}

@@ -17,6 +17,7 @@ import (
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/lodenet/lode/network/bitswap"
+	"github.com/lodenet/lode/network/dht"
 	"github.com/lodenet/lode/network/host"
 	"github.com/lodenet/lode/network/host/hosttest"
 	"go.uber.org/goleak"
@@ -92,6 +93,59 @@ func TestFetchOverLoopback(t *testing.T) {
 }
 
 // A want is told to peers that connect later, and the wait ends with the context.
+// A block that no connected peer has comes from one that announced it in the DHT.
+func TestFindsProviders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hosts := hosttest.Simulated(t, 3, 20*time.Millisecond)
+		var tables []*dht.Table
+		for _, h := range hosts {
+			d, err := dht.New(h, "net", dht.Auto)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if err := d.Run(ctx); err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			})
+			t.Cleanup(func() { cancel(); wg.Wait() })
+			<-d.Ready()
+			tables = append(tables, d)
+		}
+		store := memStore()
+		run(t, hosts[1], store, bitswap.Options{})
+		asker := run(t, hosts[2], memStore(), bitswap.Options{Finder: tables[2]})
+		alone := run(t, hosts[0], memStore(), bitswap.Options{})
+		hosttest.Listen(t, hosts...)
+		hosttest.Connect(t, hosts[1], hosts[0])
+		hosttest.Connect(t, hosts[2], hosts[0])
+		time.Sleep(5 * time.Second)
+		b := put(t, store, "far away")
+		if err := tables[1].Provide(t.Context(), b.Cid()); err != nil {
+			t.Fatal(err)
+		}
+		// The tables may have made the two meet.
+		if err := hosts[2].Network().ClosePeer(hosts[1].ID()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if len(hosts[2].Network().ConnsToPeer(hosts[1].ID())) != 0 {
+			t.Fatal("they are still connected")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got, err := asker.GetBlock(ctx, b.Cid())
+		if err != nil || string(got.RawData()) != "far away" {
+			t.Errorf("got %v, %v", got, err)
+		}
+		if s, err := alone.Stats(); err != nil || s.BlocksSent != 0 {
+			t.Errorf("the node in between sent %d blocks, %v", s.BlocksSent, err)
+		}
+	})
+}
+
 func TestWaitsForAPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := hosttest.Simulated(t, 2, 20*time.Millisecond)

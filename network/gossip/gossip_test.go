@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/lodenet/lode/network/gossip"
 	"github.com/lodenet/lode/network/host"
@@ -243,6 +244,44 @@ func TestScoreOfTheNode(t *testing.T) {
 			t.Errorf("another node heard %q", got)
 		}
 	})
+}
+
+// Topics that are not the network's are not tracked, and who names too many names none.
+func TestP12SubscriptionsAreLimited(t *testing.T) {
+	for others, want := range map[int]int{1: 1, 98: 1, 101: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			hosts := hosttest.Simulated(t, 2, 20*time.Millisecond)
+			a := start(t, hosts[:1], accept, gossip.Options{})[0]
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ps, err := pubsub.NewGossipSub(ctx, hosts[1], pubsub.WithLogger(hosttest.Quiet()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := []string{gossip.BlocksTopic(netName)}
+			for i := range others {
+				names = append(names, fmt.Sprint("/other/", i))
+			}
+			for _, name := range names {
+				topic, err := ps.Join(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := topic.Relay(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hosttest.Listen(t, hosts...)
+			hosttest.Mesh(t, hosts...)
+			time.Sleep(3 * time.Second)
+			if n := len(a.Peers(gossip.BlocksTopic(netName))); n != want {
+				t.Errorf("with %d other topics %d peers follow the blocks, want %d", others, n, want)
+			}
+			if n := len(a.Peers("/other/0")); n != 0 {
+				t.Errorf("%d peers are known to follow another topic", n)
+			}
+		})
+	}
 }
 
 func TestNotRunning(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	basicconnmgr "github.com/libp2p/go-libp2p/p2p/net/connmgr"
@@ -44,6 +46,19 @@ type Options struct {
 	// Low, High and Grace steer the pruning of connections.
 	Low, High int
 	Grace     time.Duration
+	// Announce are the addresses to tell others instead of those listened on; NoAnnounce are
+	// never told.
+	Announce, NoAnnounce []ma.Multiaddr
+	// NATPortMap asks the router to forward our ports (UPnP, NAT-PMP).
+	NATPortMap bool
+	// Relay lets peers that nobody can reach be reached through this node, within libp2p's
+	// quotas, and helps others to find out whether they can be reached. The node itself
+	// counts as reachable.
+	Relay bool
+	// HolePunching dials through relays, and tries to replace relayed connections by direct
+	// ones. Relays are where the node itself can be reached when nobody can reach it directly.
+	HolePunching bool
+	Relays       []peer.AddrInfo
 	// Metrics gets libp2p's own metrics; nil collects none.
 	Metrics prometheus.Registerer
 	// Extra are further libp2p options, applied last.
@@ -62,11 +77,14 @@ func DefaultListen() []ma.Multiaddr {
 // goroutines.
 type Host struct {
 	libp2phost.Host
-	listen []ma.Multiaddr // immutable
+	listen    []ma.Multiaddr // immutable
+	bandwidth *Bandwidth
+	offline   bool // immutable
 
-	mu     sync.Mutex
-	open   bool // guarded by mu
-	closed bool // guarded by mu
+	mu           sync.Mutex
+	open         bool                 // guarded by mu
+	closed       bool                 // guarded by mu
+	reachability network.Reachability // guarded by mu
 }
 
 // ErrClosed: the host was closed before the call.
@@ -87,10 +105,6 @@ func New(o Options) (*Host, error) {
 	if grace == 0 {
 		grace = DefaultGrace
 	}
-	version := o.Version
-	if version == "" {
-		version = unknownVersion
-	}
 	rm, err := resourceManager(o.Metrics != nil)
 	if err != nil {
 		return nil, fmt.Errorf("libp2p resource limits: %w", err)
@@ -99,9 +113,10 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("libp2p connection manager: %w", err), rm.Close())
 	}
+	bandwidth := newBandwidth()
 	opts := []libp2p.Option{
 		libp2p.Identity(o.Key),
-		libp2p.UserAgent(userAgent + "/" + version),
+		libp2p.UserAgent(agent(o.Version)),
 		libp2p.NoListenAddrs,
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(libp2pquic.NewTransport),
@@ -111,8 +126,9 @@ func New(o Options) (*Host, error) {
 		libp2p.ConnectionManager(cm),
 		libp2p.ResourceManager(rm),
 		libp2p.WithDialTimeout(defaultDial),
-		libp2p.DisableRelay(),
+		libp2p.BandwidthReporter(bandwidth),
 	}
+	opts = append(opts, o.reach()...)
 	if o.Gater != nil {
 		opts = append(opts, libp2p.ConnectionGater(o.Gater))
 	}
@@ -125,12 +141,22 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("libp2p host: %w", err), cm.Close(), rm.Close())
 	}
-	return &Host{Host: h, listen: append([]ma.Multiaddr(nil), o.Listen...)}, nil
+	return &Host{Host: h, listen: slices.Clone(o.Listen), bandwidth: bandwidth}, nil
+}
+
+// agent is what peers are told that we run.
+func agent(version string) string {
+	if version == "" {
+		version = unknownVersion
+	}
+	return userAgent + "/" + version
 }
 
 // Wrap takes a host made elsewhere, which may listen already. Listen and Run leave its
 // addresses alone; Close closes it.
-func Wrap(h libp2phost.Host) *Host { return &Host{Host: h} }
+func Wrap(h libp2phost.Host) *Host {
+	return &Host{Host: h, bandwidth: newBandwidth()}
+}
 
 // Listen opens the addresses of the options. It can be repeated. When one address cannot be
 // opened the others are closed again.
@@ -160,14 +186,14 @@ func (h *Host) Run(ctx context.Context) error {
 	if err := h.Listen(); err != nil {
 		return err
 	}
-	<-ctx.Done()
+	err := h.followReachability(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open && !h.closed {
 		h.stopListening()
 		h.open = false
 	}
-	return nil
+	return err
 }
 
 // Close ends all connections and releases the host. It can be repeated.

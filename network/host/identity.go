@@ -34,6 +34,9 @@ func NewKey(random io.Reader) (crypto.PrivKey, error) {
 	return key, nil
 }
 
+// RandomKey makes an identity that is kept nowhere.
+func RandomKey() (crypto.PrivKey, error) { return NewKey(rand.Reader) }
+
 // Identity reads the key of a file, and makes key and file when there is none. The file has
 // the keystore's form and must be readable by its owner alone.
 func Identity(path string) (crypto.PrivKey, error) {
@@ -41,7 +44,7 @@ func Identity(path string) (crypto.PrivKey, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if key, err = NewKey(rand.Reader); err != nil {
+	if key, err = RandomKey(); err != nil {
 		return nil, err
 	}
 	if err := writeKey(path, key); err != nil {

@@ -18,7 +18,7 @@ const (
 
 // requestProtocols answer one question per stream; few are ever open at once (spec
 // network.md B.2, I).
-var requestProtocols = [...]protocol.ID{"/fil/hello/1.0.0", "/fil/chain/xchg/0.0.1"}
+var requestProtocols = [...]protocol.ID{"/fil/hello/1.0.0", "/fil/chain/xchg/0.0.1", "/lode/hello/1"}
 
 // tunnelPrefix begins the names of tunnels: many streams of one protocol at once, which
 // network/tunnel counts and bounds itself (spec network.md T-04).

@@ -1,9 +1,12 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"hash/fnv"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +33,7 @@ type bookEntry struct {
 	keep    bool // from the bootstrap list: never forgotten
 	fails   int
 	next    time.Time // not before
+	good    time.Time // when it was last Ready
 	dialing bool
 }
 
@@ -52,7 +56,9 @@ func (m *Manager) dialLoop(ctx context.Context) {
 	}
 }
 
-// candidates are the peers to dial now: none when enough are Ready.
+// candidates are the peers to dial now: none when enough are Ready. Peers that were good
+// before and those of the bootstrap list take turns, so that neither alone decides whom this
+// node knows (spec network.md P-13).
 func (m *Manager) candidates() []peer.AddrInfo {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,25 +66,69 @@ func (m *Manager) candidates() []peer.AddrInfo {
 		return nil
 	}
 	now := m.clk.Now()
-	busy := 0
-	for _, e := range m.book {
-		if e.dialing {
-			busy++
+	free := dialParallel
+	groups := make(map[netip.Prefix]int) // outbound places taken
+	for _, s := range m.table.sessions {
+		if s.group.IsValid() && s.state != Closing {
+			groups[s.group]++
 		}
 	}
-	var out []peer.AddrInfo
+	var known, kept []*bookEntry
 	for p, e := range m.book {
 		_, here := m.table.sessions[p]
-		if here || e.dialing || now.Before(e.next) || m.bans.check(p) != nil {
-			continue
+		switch {
+		case e.dialing:
+			free--
+			if g, ok := m.groupOf(e.info); ok {
+				groups[g]++
+			}
+		case here || now.Before(e.next) || m.bans.check(p) != nil:
+		case e.keep:
+			kept = append(kept, e)
+		default:
+			known = append(known, e)
 		}
-		if busy++; busy > dialParallel {
-			break
+	}
+	slices.SortFunc(known, better)
+	slices.SortFunc(kept, better)
+	var out []peer.AddrInfo
+	for turn := 0; len(out) < free && len(known)+len(kept) > 0; turn++ {
+		from := &known
+		if len(known) == 0 || turn%2 == 1 && len(kept) > 0 {
+			from = &kept
+		}
+		e := (*from)[0]
+		*from = (*from)[1:]
+		if g, ok := m.groupOf(e.info); ok && !e.keep {
+			if groups[g] >= m.groupShare() {
+				continue
+			}
+			groups[g]++
 		}
 		e.dialing = true
 		out = append(out, e.info)
 	}
 	return out
+}
+
+// better orders whom to dial first.
+func better(a, b *bookEntry) int {
+	return cmp.Or(cmp.Compare(a.fails, b.fails), b.good.Compare(a.good), cmp.Compare(a.info.ID, b.info.ID))
+}
+
+// groupShare is how many outbound places one subnet may have: a quarter of them.
+func (m *Manager) groupShare() int { return max(1, m.opt.MaxPeers/3/4) }
+
+// groupOf is the subnet in which a peer is said to be.
+func (m *Manager) groupOf(info peer.AddrInfo) (netip.Prefix, bool) {
+	for _, a := range info.Addrs {
+		if ip, ok := addrOf(a); ok {
+			if g, ok := subnet(ip, m.opt.LimitPrivate); ok {
+				return g, true
+			}
+		}
+	}
+	return netip.Prefix{}, false
 }
 
 // tryDial dials a peer of the book and notes how it went.
@@ -142,17 +192,18 @@ func (m *Manager) remember(p peer.ID) {
 	if !e.keep {
 		e.info.Addrs = addrs
 	}
-	e.fails, e.next = 0, time.Time{}
+	e.fails, e.next, e.good = 0, time.Time{}, m.clk.Now()
+	m.dirty.Store(true)
 }
 
-// forgetOne keeps the book bounded: the entry with most failures goes.
+// forgetOne keeps the book bounded: the entry that would be dialled last goes.
 func (m *Manager) forgetOne() {
 	if len(m.book) < maxBook {
 		return
 	}
 	var worst peer.ID
 	for p, e := range m.book {
-		if !e.keep && !e.dialing && (worst == "" || e.fails > m.book[worst].fails) {
+		if !e.keep && !e.dialing && (worst == "" || better(e, m.book[worst]) > 0) {
 			worst = p
 		}
 	}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -16,6 +19,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/lodenet/lode/clock"
 )
 
@@ -30,11 +35,17 @@ type Greeting struct {
 type Handshake interface {
 	// Protocol is what a peer must speak to be more than a guest.
 	Protocol() protocol.ID
-	// Greet runs our half with a peer and measures the round trip. An error that holds a
-	// *DropError says how to drop the peer; any other drops it without a ban.
-	Greet(ctx context.Context, p peer.ID) (time.Duration, error)
+	// Greet runs our half with a peer. An error that holds a *DropError says how to drop the
+	// peer; any other drops it without a ban.
+	Greet(ctx context.Context, p peer.ID) (Met, error)
 	// Greetings reports the peers' halves.
 	Greetings() <-chan Greeting
+}
+
+// Met is what a handshake measures.
+type Met struct {
+	Latency time.Duration // of the round trip
+	Offset  time.Duration // how far the peer's clock is behind ours
 }
 
 // Options vary a Manager; zero values take the defaults of spec network.md I.
@@ -46,6 +57,16 @@ type Options struct {
 	MaxPeers  int           // default 160; two thirds may be inbound
 	MaxGuests int           // peers without the handshake protocol; default 40
 	Hello     time.Duration // from identification to Ready; default 10 s
+	// Useful tells whether a guest that speaks these protocols may stay without a stream
+	// open; nil keeps all guests.
+	Useful func([]protocol.ID) bool
+	// LimitPrivate counts private ranges like others when no subnet may have more than a
+	// quarter of the outbound places.
+	LimitPrivate bool
+	// Memory is what survives a restart; nil remembers nothing.
+	Memory Memory
+	// Pick chooses a number below n, for what must not be foreseen; default math/rand.
+	Pick func(n int) int
 }
 
 func (o *Options) defaults() {
@@ -64,6 +85,9 @@ func (o *Options) defaults() {
 	if o.Hello == 0 {
 		o.Hello = 10 * time.Second
 	}
+	if o.Pick == nil {
+		o.Pick = rand.IntN
+	}
 }
 
 // tags of libp2p's connection manager (spec chain.md f.5).
@@ -81,14 +105,21 @@ type Manager struct {
 	opt       Options
 	clk       clock.Clock
 	log       *slog.Logger
-	bootstrap map[peer.ID]bool // immutable
 	ready     chan struct{}
-	kill      chan action // drops asked for outside the loop
+	kill      chan action   // drops asked for outside the loop
+	saveNow   chan struct{} // asks the saver
+	dirty     atomic.Bool   // the book or the bootstrap list has changed since it was saved
+	saved     time.Time     // when the saver was last asked; the loop owns it
+	figures   figures
 
-	mu    sync.Mutex
-	table *table                   // guarded by mu
-	book  map[peer.ID]*bookEntry   // guarded by mu: whom to dial
-	wait  map[chan struct{}]waiter // guarded by mu: WaitReady
+	mu        sync.Mutex
+	table     *table                    // guarded by mu
+	book      map[peer.ID]*bookEntry    // guarded by mu: whom to dial
+	bootstrap map[peer.ID]peer.AddrInfo // guarded by mu: the list to start from
+	edits     map[peer.ID]edit          // guarded by mu: changes to the list of the options
+	wait      map[chan struct{}]waiter  // guarded by mu: WaitReady
+	offset    clockOffset               // guarded by mu
+	goodbyes  map[Reason]uint64         // guarded by mu: why peers dropped us
 }
 
 type waiter struct{ n int }
@@ -99,17 +130,18 @@ func New(h host.Host, bans *Bans, handshake Handshake, opt Options, clk clock.Cl
 	opt.defaults()
 	m := &Manager{
 		host: h, bans: bans, handshake: handshake, opt: opt, clk: clk, log: log,
-		bootstrap: make(map[peer.ID]bool, len(opt.Bootstrap)),
+		bootstrap: make(map[peer.ID]peer.AddrInfo, len(opt.Bootstrap)),
+		edits:     make(map[peer.ID]edit),
+		goodbyes:  make(map[Reason]uint64),
+		saveNow:   make(chan struct{}, 1),
+		figures:   newFigures(),
 		ready:     make(chan struct{}),
 		kill:      make(chan action, eventQueue),
 		book:      make(map[peer.ID]*bookEntry),
 		wait:      make(map[chan struct{}]waiter),
 	}
 	for _, b := range opt.Bootstrap {
-		if b.ID != h.ID() {
-			m.bootstrap[b.ID] = true
-			m.book[b.ID] = &bookEntry{info: b, keep: true}
-		}
+		m.startFrom(b)
 	}
 	var hello protocol.ID
 	if handshake != nil {
@@ -117,7 +149,8 @@ func New(h host.Host, bans *Bans, handshake Handshake, opt Options, clk clock.Cl
 	}
 	m.table = newTable(hello, limits{
 		maxPeers: opt.MaxPeers, maxInbound: opt.MaxPeers * 2 / 3, maxGuests: opt.MaxGuests, hello: opt.Hello,
-	}, func(p peer.ID) bool { return m.bootstrap[p] })
+		useful: opt.Useful,
+	}, func(p peer.ID) bool { return m.bootstrap[p].ID != "" })
 	return m
 }
 
@@ -127,6 +160,9 @@ func (m *Manager) Ready() <-chan struct{} { return m.ready }
 // Run keeps the sessions until the context ends, then closes all connections. It can be
 // called once.
 func (m *Manager) Run(ctx context.Context) error {
+	if err := m.recall(ctx); err != nil {
+		return err
+	}
 	sub, err := m.host.EventBus().Subscribe([]any{
 		new(event.EvtPeerConnectednessChanged),
 		new(event.EvtPeerIdentificationCompleted),
@@ -136,15 +172,17 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("subscribe to the host's events: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	stopHearing := m.hearGoodbyes(ctx)
 	var wg sync.WaitGroup
 	defer func() {
 		cancel()
+		stopHearing()
 		wg.Wait()
 		_ = sub.Close() // only ever reports a second Close
 		m.closeAll()
 	}()
 	for _, p := range m.host.Network().Peers() {
-		m.do(ctx, &wg, m.step(func(now time.Time) []action { return m.table.connected(now, p, m.inbound(p)) }))
+		m.do(ctx, &wg, m.connected(p))
 		m.known(ctx, &wg, p, "")
 	}
 	var greetings <-chan Greeting
@@ -154,7 +192,9 @@ func (m *Manager) Run(ctx context.Context) error {
 	ticks := make(chan struct{})
 	wg.Go(func() { m.tick(ctx, ticks) })
 	wg.Go(func() { m.dialLoop(ctx) })
+	wg.Go(func() { m.saveLoop(ctx) })
 	close(m.ready)
+	churned := m.clk.Now()
 	for {
 		var acts []action
 		select {
@@ -166,11 +206,20 @@ func (m *Manager) Run(ctx context.Context) error {
 			}
 			acts = m.hostEvent(ctx, &wg, e)
 		case g := <-greetings:
+			if m.bans.check(g.Peer) != nil {
+				continue // its connection is being closed
+			}
 			acts = m.step(func(now time.Time) []action { return m.table.greeted(now, g.Peer, g.Err) })
 		case a := <-m.kill:
 			acts = []action{a}
 		case <-ticks:
-			acts = m.step(func(now time.Time) []action { return m.table.tick(now, m.alive) })
+			acts = m.step(func(now time.Time) []action { return m.table.tick(now, m.glance) })
+			if now := m.clk.Now(); now.Sub(churned) >= churnEvery {
+				churned = now
+				acts = append(acts, m.step(func(now time.Time) []action { return m.table.churn(now, m.opt.Pick) })...)
+			}
+			m.watchClock()
+			m.askToSave()
 		}
 		m.do(ctx, &wg, acts)
 	}
@@ -180,7 +229,38 @@ func (m *Manager) Run(ctx context.Context) error {
 func (m *Manager) step(f func(now time.Time) []action) []action {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return f(m.clk.Now())
+	acts := f(m.clk.Now())
+	m.bans.full.Store(m.table.full())
+	return acts
+}
+
+// connected notes a connection. A wrapped host has no gater, so bans are looked up here too.
+func (m *Manager) connected(p peer.ID) []action {
+	if m.bans.check(p) != nil {
+		return []action{{kind: drop, peer: p, reason: ReasonBanned}}
+	}
+	inbound := m.inbound(p)
+	var group netip.Prefix
+	if !inbound {
+		if a, ok := m.remoteAddr(p); ok {
+			group, _ = subnet(a, m.opt.LimitPrivate)
+		}
+	}
+	return m.step(func(now time.Time) []action {
+		acts := m.table.connected(now, p, inbound)
+		m.table.sessions[p].group = group
+		return acts
+	})
+}
+
+// remoteAddr is where a connected peer is.
+func (m *Manager) remoteAddr(p peer.ID) (netip.Addr, bool) {
+	for _, c := range m.host.Network().ConnsToPeer(p) {
+		if a, ok := addrOf(c.RemoteMultiaddr()); ok {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
 }
 
 func (m *Manager) hostEvent(ctx context.Context, wg *sync.WaitGroup, e any) []action {
@@ -189,14 +269,14 @@ func (m *Manager) hostEvent(ctx context.Context, wg *sync.WaitGroup, e any) []ac
 		if e.Connectedness != network.Connected {
 			return m.step(func(time.Time) []action { return m.table.disconnected(e.Peer) })
 		}
-		if m.bans.check(e.Peer) != nil { // a wrapped host has no gater
-			return []action{{kind: drop, peer: e.Peer, reason: ReasonBanned}}
-		}
-		return m.step(func(now time.Time) []action { return m.table.connected(now, e.Peer, m.inbound(e.Peer)) })
+		return m.connected(e.Peer)
 	case event.EvtPeerIdentificationCompleted:
 		// Connectedness comes first in time, but through another emitter.
+		if m.bans.check(e.Peer) != nil {
+			return nil // its connection is being closed
+		}
 		if m.alive(e.Peer) {
-			m.do(ctx, wg, m.step(func(now time.Time) []action { return m.table.connected(now, e.Peer, m.inbound(e.Peer)) }))
+			m.do(ctx, wg, m.connected(e.Peer))
 		}
 		m.known(ctx, wg, e.Peer, e.AgentVersion)
 	case event.EvtPeerProtocolsUpdated:
@@ -230,6 +310,20 @@ func (m *Manager) alive(p peer.ID) bool {
 	return m.host.Network().Connectedness(p) == network.Connected
 }
 
+// plain are the protocols of a connection itself; a stream of any other is somebody's work.
+var plain = []protocol.ID{identify.ID, identify.IDPush, ping.ID, ""}
+
+// glance looks at a peer's connections.
+func (m *Manager) glance(p peer.ID) glance {
+	g := glance{alive: m.alive(p)}
+	for _, c := range m.host.Network().ConnsToPeer(p) {
+		for _, s := range c.GetStreams() {
+			g.busy = g.busy || !slices.Contains(plain, s.Protocol())
+		}
+	}
+	return g
+}
+
 // tick wakes the loop once a second.
 func (m *Manager) tick(ctx context.Context, out chan<- struct{}) {
 	for clock.Sleep(ctx, m.clk, time.Second) == nil {
@@ -250,7 +344,10 @@ func (m *Manager) do(ctx context.Context, wg *sync.WaitGroup, acts []action) {
 		case drop:
 			m.banFor(a)
 			m.log.Info("peer dropped", "peer", a.peer, "reason", a.reason)
-			wg.Go(func() { _ = m.host.Network().ClosePeer(a.peer) }) // it is gone either way
+			wg.Go(func() {
+				m.sayGoodbye(ctx, a.peer, a.reason)
+				_ = m.host.Network().ClosePeer(a.peer) // it is gone either way
+			})
 		case ready:
 			m.host.ConnManager().TagPeer(a.peer, tagReady, tagWeight)
 			m.remember(a.peer)
@@ -266,7 +363,8 @@ func (m *Manager) do(ctx context.Context, wg *sync.WaitGroup, acts []action) {
 func (m *Manager) banFor(a action) {
 	switch {
 	case a.ban == strike:
-		m.bans.Strike(a.peer, a.reason)
+		from, _ := m.remoteAddr(a.peer)
+		m.bans.Strike(a.peer, from, a.reason)
 	case a.ban > 0:
 		m.bans.Ban(a.peer, a.ban, a.reason)
 	}
@@ -276,7 +374,7 @@ func (m *Manager) banFor(a action) {
 func (m *Manager) greet(ctx context.Context, p peer.ID) {
 	greetCtx, cancel := context.WithTimeout(ctx, m.opt.Hello)
 	defer cancel()
-	latency, err := m.handshake.Greet(greetCtx, p)
+	met, err := m.handshake.Greet(greetCtx, p)
 	if ctx.Err() != nil {
 		return // we are stopping; that is not the peer's fault
 	}
@@ -289,8 +387,10 @@ func (m *Manager) greet(ctx context.Context, p peer.ID) {
 	}
 	if fail != nil {
 		m.log.Debug("handshake", "peer", p, "err", err)
+	} else {
+		m.figures.met(met)
 	}
-	for _, a := range m.step(func(now time.Time) []action { return m.table.said(now, p, latency, fail) }) {
+	for _, a := range m.step(func(now time.Time) []action { return m.table.said(now, p, met, fail) }) {
 		select {
 		case m.kill <- a: // the loop carries it out
 		case <-ctx.Done():
@@ -345,6 +445,16 @@ func (m *Manager) Disconnect(p peer.ID) {
 func (m *Manager) Ban(p peer.ID, d time.Duration) {
 	m.bans.Ban(p, d, ReasonRequested)
 	m.Disconnect(p)
+}
+
+// BanNet keeps a range of addresses out and drops the peers that are in it.
+func (m *Manager) BanNet(n netip.Prefix, d time.Duration) {
+	m.bans.BanNet(n, d, ReasonRequested)
+	for _, p := range m.host.Network().Peers() {
+		if a, ok := m.remoteAddr(p); ok && n.Contains(a) {
+			m.Disconnect(p)
+		}
+	}
 }
 
 // Bans is the ban list.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -26,7 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type nod struct {
 	host      *host.Host
 	net       byte
-	silent    bool // never greets
+	silent    bool          // never greets
+	offset    time.Duration // that it measures
 	greetings chan Greeting
 }
 
@@ -53,21 +55,21 @@ func newNod(h *host.Host, net byte) *nod {
 func (n *nod) Protocol() protocol.ID      { return testHello }
 func (n *nod) Greetings() <-chan Greeting { return n.greetings }
 
-func (n *nod) Greet(ctx context.Context, p peer.ID) (time.Duration, error) {
+func (n *nod) Greet(ctx context.Context, p peer.ID) (Met, error) {
 	if n.silent {
 		<-ctx.Done()
-		return 0, ctx.Err()
+		return Met{}, ctx.Err()
 	}
 	s, err := n.host.NewStream(ctx, p, testHello)
 	if err != nil {
-		return 0, err
+		return Met{}, err
 	}
 	defer s.Close()
 	if _, err := s.Write([]byte{n.net}); err != nil {
-		return 0, err
+		return Met{}, err
 	}
 	_, err = io.ReadFull(s, make([]byte, 1))
-	return 7 * time.Millisecond, err
+	return Met{Latency: 7 * time.Millisecond, Offset: n.offset}, err
 }
 
 func run(t *testing.T, m *Manager) (stop func()) {
@@ -129,7 +131,7 @@ func TestBootstrapAndReturn(t *testing.T) {
 	})
 }
 
-func TestWrongNetworkIsDroppedAndBanned(t *testing.T) {
+func TestP03WrongNetworkIsDroppedAndBanned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := hosttest.Simulated(t, 2, 30*time.Millisecond)
 		hosttest.Listen(t, hosts...)
@@ -153,7 +155,7 @@ func TestWrongNetworkIsDroppedAndBanned(t *testing.T) {
 	})
 }
 
-func TestSilentPeerTimesOut(t *testing.T) {
+func TestP02SilentPeerTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := hosttest.Simulated(t, 2, 30*time.Millisecond)
 		hosttest.Listen(t, hosts...)
@@ -177,7 +179,7 @@ func TestSilentPeerTimesOut(t *testing.T) {
 	})
 }
 
-func TestGuestsAreServedButNotShown(t *testing.T) {
+func TestP02GuestsAreServedButNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := hosttest.Simulated(t, 2, 30*time.Millisecond)
 		hosttest.Listen(t, hosts...)
@@ -191,7 +193,7 @@ func TestGuestsAreServedButNotShown(t *testing.T) {
 	})
 }
 
-func TestMisbehaviourBans(t *testing.T) {
+func TestP08MisbehaviourBans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := hosttest.Simulated(t, 2, 30*time.Millisecond)
 		hosttest.Listen(t, hosts...)
@@ -238,7 +240,7 @@ func TestMisbehaviourBans(t *testing.T) {
 }
 
 // Both sides dial at the same moment, over TCP and QUIC: one session each, no flapping.
-func TestSimultaneousOpen(t *testing.T) {
+func TestP06SimultaneousOpen(t *testing.T) {
 	for i := range 5 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			hosts := hosttest.Loopback(t, 2)
@@ -265,12 +267,12 @@ func TestSimultaneousOpen(t *testing.T) {
 	}
 }
 
-func TestBans(t *testing.T) {
+func TestP08Bans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBans(clock.System{})
 		var got []time.Duration
 		for range 10 {
-			got = append(got, b.Strike("p", ReasonScore))
+			got = append(got, b.Strike("p", netip.Addr{}, ReasonScore))
 		}
 		if got[0] != 10*time.Minute || got[1] != 20*time.Minute || got[9] != 24*time.Hour || !slices.IsSorted(got) {
 			t.Errorf("bans last %v", got)

@@ -16,6 +16,8 @@ const (
 	ReasonTimeout   Reason = "hello-timeout" // no handshake in time
 	ReasonScore     Reason = "score"         // misbehaved too often
 	ReasonTooMany   Reason = "too-many-peers"
+	ReasonUseless   Reason = "useless" // speaks nothing of ours
+	ReasonChurn     Reason = "churn"   // of little use while all places are taken
 	ReasonBanned    Reason = "banned"
 	ReasonRequested Reason = "requested" // the operator asked for it
 )
@@ -33,8 +35,7 @@ func (e *DropError) Error() string { return fmt.Sprintf("drop peer (%s): %v", e.
 // Unwrap gives the cause.
 func (e *DropError) Unwrap() error { return e.Err }
 
-// Fault is a class of misbehaviour (spec network.md P-09). Errors of our own side, such as a
-// full disk, are never reported.
+// Fault is a class of misbehaviour (spec network.md P-09).
 type Fault int
 
 // The classes, from light to unforgivable.
@@ -43,6 +44,7 @@ const (
 	Slow                   // timed out or broke off
 	Malformed              // sent what no honest node sends: undecodable, oversize, unasked
 	Forged                 // hash or signature proves a lie
+	Local                  // an error of our own side, such as a full disk: no fault of the peer
 )
 
 // penalty is what a fault costs (spec network.md P-08).
@@ -54,6 +56,8 @@ func (f Fault) penalty() float64 {
 		return 1
 	case Malformed:
 		return 20
+	case Local:
+		return 0
 	default:
 		return 100
 	}
@@ -68,6 +72,8 @@ func (f Fault) String() string {
 		return "slow"
 	case Malformed:
 		return "malformed"
+	case Local:
+		return "local"
 	default:
 		return "forged"
 	}

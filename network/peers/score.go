@@ -23,6 +23,9 @@ type record struct {
 
 // fault lowers a peer's score; at the limit the peer is dropped and banned.
 func (t *table) fault(now time.Time, p peer.ID, f Fault) []action {
+	if f == Local {
+		return nil // never charged to the peer (spec network.md P-09)
+	}
 	r := t.record(now, p)
 	r.score -= f.penalty()
 	if r.score > scoreLimit || t.trusted(p) && f != Forged {
@@ -36,6 +39,9 @@ func (t *table) fault(now time.Time, p peer.ID, f Fault) []action {
 func (t *table) useful(now time.Time, p peer.ID, points float64) {
 	r := t.record(now, p)
 	r.score = min(scoreMax, r.score+points)
+	if s, ok := t.sessions[p]; ok && points > 0 {
+		s.usefulAt = now
+	}
 }
 
 // score is a peer's score now.

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -46,6 +47,7 @@ func (s State) String() string {
 const (
 	identifyTimeout = 30 * time.Second // from connection to identification
 	greetAgain      = 2 * time.Second  // a Ready peer that greets again after this is greeted again
+	uselessGrace    = 5 * time.Second  // for a guest that speaks nothing of ours and has no stream open
 )
 
 // action is what the shell must do.
@@ -73,6 +75,8 @@ type limits struct {
 	maxInbound int // of these, inbound
 	maxGuests  int
 	hello      time.Duration // from identification to Ready
+	// useful tells whether a guest that speaks these protocols may stay; nil keeps all.
+	useful func([]protocol.ID) bool
 }
 
 // session is what is known of a connected peer.
@@ -86,7 +90,10 @@ type session struct {
 	said       bool
 	heard      bool
 	greeting   bool // our half is under way
-	latency    time.Duration
+	met        Met
+	usefulAt   time.Time    // when it last delivered something
+	busyAt     time.Time    // when it last had a stream open, as far as that was looked at
+	group      netip.Prefix // of an outbound connection, see subnet
 	protocols  []protocol.ID
 	agent      string
 }
@@ -118,28 +125,64 @@ func (t *table) connected(now time.Time, p peer.ID, inbound bool) []action {
 	return t.checkCaps(p)
 }
 
-// checkCaps drops the newest session when a cap is exceeded. It runs at connection and
-// again when the peer is known, because others may have come meanwhile.
-func (t *table) checkCaps(p peer.ID) []action {
-	if t.trusted(p) {
-		return nil
-	}
-	var all, in, guests int
+// counts are the sessions by kind, trusted ones left out.
+type counts struct {
+	unknown   int // not yet identified
+	unknownIn int // of these, inbound
+	peers     int // that speak the handshake
+	inbound   int // of these, inbound
+	guests    int
+}
+
+// in counts what may be inbound, all counts everything.
+func (c counts) in() int  { return c.unknownIn + c.inbound + c.guests }
+func (c counts) all() int { return c.unknown + c.peers + c.guests }
+
+func (t *table) count() (c counts) {
 	for id, s := range t.sessions {
 		switch {
 		case s.state == Closing || t.trusted(id):
 		case s.state == Guest:
-			guests++
-		default:
-			all++
+			c.guests++
+		case s.state == Connected:
+			c.unknown++
 			if s.inbound {
-				in++
+				c.unknownIn++
+			}
+		default:
+			c.peers++
+			if s.inbound {
+				c.inbound++
 			}
 		}
 	}
-	s := t.sessions[p]
-	if s.state == Guest && guests > t.limits.maxGuests ||
-		s.state != Guest && (all > t.limits.maxPeers || s.inbound && in > t.limits.maxInbound) {
+	return c
+}
+
+// full tells whether there is no room for one more inbound connection, whatever it turns
+// out to be.
+func (t *table) full() bool {
+	c, l := t.count(), t.limits
+	return c.in() >= l.maxInbound+l.maxGuests || c.all() >= l.maxPeers+l.maxGuests
+}
+
+// checkCaps drops the newest session when a cap is exceeded: at connection that of all
+// connections, and again when the peer is known, because others may have come meanwhile, that
+// of its kind (spec network.md P-05).
+func (t *table) checkCaps(p peer.ID) []action {
+	if t.trusted(p) {
+		return nil
+	}
+	c, l, over := t.count(), t.limits, false
+	switch s := t.sessions[p]; {
+	case s.state == Guest:
+		over = c.guests > l.maxGuests
+	case s.state != Connected:
+		over = c.peers > l.maxPeers || s.inbound && c.inbound > l.maxInbound
+	default:
+		over = c.all() > l.maxPeers+l.maxGuests || s.inbound && c.in() > l.maxInbound+l.maxGuests
+	}
+	if over {
 		return t.drop(p, ReasonTooMany, 0)
 	}
 	return nil
@@ -168,7 +211,9 @@ func (t *table) protocolsKnown(now time.Time, p peer.ID, protocols []protocol.ID
 		return nil
 	}
 	if t.hello != "" && !slices.Contains(protocols, t.hello) {
-		s.state = Guest
+		if s.state != Guest {
+			s.state, s.identified = Guest, now
+		}
 		return t.checkCaps(p)
 	}
 	s.state, s.identified = Identified, now
@@ -184,7 +229,7 @@ func (t *table) protocolsKnown(now time.Time, p peer.ID, protocols []protocol.ID
 }
 
 // said tells how our half of the handshake went.
-func (t *table) said(now time.Time, p peer.ID, latency time.Duration, fail *DropError) []action {
+func (t *table) said(now time.Time, p peer.ID, met Met, fail *DropError) []action {
 	s, ok := t.sessions[p]
 	if !ok || s.state == Closing {
 		return nil
@@ -193,7 +238,7 @@ func (t *table) said(now time.Time, p peer.ID, latency time.Duration, fail *Drop
 	if fail != nil {
 		return t.drop(p, fail.Reason, fail.Ban)
 	}
-	s.said, s.saidAt, s.latency = true, now, latency
+	s.said, s.saidAt, s.met = true, now, met
 	return t.advance(p)
 }
 
@@ -240,14 +285,18 @@ func (t *table) advance(p peer.ID) []action {
 	return nil
 }
 
-// tick drops the sessions that take too long, and ends those whose connection has gone
-// while its news was overtaken by other news.
-func (t *table) tick(now time.Time, alive func(peer.ID) bool) []action {
+// tick drops the sessions that take too long or are of no use, and ends those whose
+// connection has gone while its news was overtaken by other news.
+func (t *table) tick(now time.Time, look func(peer.ID) glance) []action {
 	var acts []action
 	for p, s := range t.sessions {
-		if !alive(p) {
+		g := look(p)
+		if !g.alive {
 			acts = append(acts, t.disconnected(p)...)
 			continue
+		}
+		if g.busy {
+			s.busyAt = now
 		}
 		switch s.state {
 		case Connected:
@@ -258,9 +307,19 @@ func (t *table) tick(now time.Time, alive func(peer.ID) bool) []action {
 			if now.Sub(s.identified) >= t.limits.hello {
 				acts = append(acts, t.drop(p, ReasonTimeout, 0)...)
 			}
+		case Guest:
+			if t.useless(now, p, s) {
+				acts = append(acts, t.drop(p, ReasonUseless, 0)...)
+			}
 		}
 	}
 	return acts
+}
+
+// glance is how a peer's connections look now.
+type glance struct {
+	alive bool
+	busy  bool // a stream is open that serves more than the connection itself
 }
 
 // drop marks a session and asks for its end.

@@ -38,11 +38,11 @@ func expect(t *testing.T, what string, got []action, want ...actionKind) {
 	}
 }
 
-func all(peer.ID) bool { return true }
+func all(peer.ID) glance { return glance{alive: true} }
 
 var ours = []protocol.ID{testHello}
 
-func TestHandshakeEitherOrder(t *testing.T) {
+func TestP01HandshakeEitherOrder(t *testing.T) {
 	for _, first := range []string{"said", "heard"} {
 		t.Run(first, func(t *testing.T) {
 			tb := testTable()
@@ -50,7 +50,7 @@ func TestHandshakeEitherOrder(t *testing.T) {
 			expect(t, "connected twice", tb.connected(at(0), "p", false))
 			expect(t, "identified", tb.protocolsKnown(at(1), "p", ours, "agent"), greet)
 			expect(t, "identified again", tb.protocolsKnown(at(1), "p", ours, ""))
-			said := func() []action { return tb.said(at(2), "p", 30*time.Millisecond, nil) }
+			said := func() []action { return tb.said(at(2), "p", Met{Latency: 30 * time.Millisecond}, nil) }
 			heard := func() []action { return tb.greeted(at(2), "p", nil) }
 			state := HelloSent
 			if first == "heard" {
@@ -62,7 +62,7 @@ func TestHandshakeEitherOrder(t *testing.T) {
 				t.Errorf("state %s, want %s", got, state)
 			}
 			expect(t, "second half", heard(), ready)
-			if s := tb.sessions["p"]; s.state != Ready || s.latency != 30*time.Millisecond || s.agent != "agent" {
+			if s := tb.sessions["p"]; s.state != Ready || s.met.Latency != 30*time.Millisecond || s.agent != "agent" {
 				t.Errorf("session %+v", s)
 			}
 			expect(t, "much later", tb.tick(at(100), all))
@@ -76,30 +76,30 @@ func TestGreetingBeforeIdentification(t *testing.T) {
 	tb := testTable()
 	expect(t, "greeted", tb.greeted(at(0), "p", nil))
 	expect(t, "identified", tb.protocolsKnown(at(1), "p", ours, ""), greet)
-	expect(t, "said", tb.said(at(1), "p", 0, nil), ready)
+	expect(t, "said", tb.said(at(1), "p", Met{}, nil), ready)
 }
 
 func TestRestartedPeerIsGreetedAgain(t *testing.T) {
 	tb := testTable()
 	tb.connected(at(0), "p", true)
 	tb.protocolsKnown(at(0), "p", ours, "")
-	tb.said(at(0), "p", 0, nil)
+	tb.said(at(0), "p", Met{}, nil)
 	tb.greeted(at(0), "p", nil)
 	expect(t, "an echo", tb.greeted(at(1), "p", nil))
 	expect(t, "again", tb.greeted(at(60), "p", nil), greet)
 	expect(t, "while greeting", tb.greeted(at(61), "p", nil))
-	expect(t, "said", tb.said(at(61), "p", 0, nil))
+	expect(t, "said", tb.said(at(61), "p", Met{}, nil))
 	if tb.sessions["p"].state != Ready {
 		t.Error("the session is not Ready any more")
 	}
 }
 
-func TestTimeouts(t *testing.T) {
+func TestP02Timeouts(t *testing.T) {
 	tb := testTable()
 	tb.connected(at(0), "silent", true)
 	tb.connected(at(0), "half", true)
 	tb.protocolsKnown(at(5), "half", ours, "")
-	tb.said(at(5), "half", 0, nil)
+	tb.said(at(5), "half", Met{}, nil)
 	expect(t, "early", tb.tick(at(14), all))
 	expect(t, "hello", tb.tick(at(15), all), drop)
 	expect(t, "identify", tb.tick(at(30), all), drop)
@@ -107,7 +107,7 @@ func TestTimeouts(t *testing.T) {
 	if n := tb.dropped[ReasonTimeout]; n != 2 {
 		t.Errorf("%d time-outs counted", n)
 	}
-	if acts := tb.tick(at(32), func(peer.ID) bool { return false }); len(acts) != 2 || len(tb.sessions) != 0 {
+	if acts := tb.tick(at(32), func(peer.ID) glance { return glance{} }); len(acts) != 2 || len(tb.sessions) != 0 {
 		t.Errorf("lost connections leave sessions: %v", acts)
 	}
 }
@@ -120,32 +120,46 @@ func TestRefusedHandshake(t *testing.T) {
 		t.Errorf("actions %v", acts)
 	}
 	expect(t, "the rest", tb.protocolsKnown(at(0), "p", ours, ""))
-	expect(t, "the rest", tb.said(at(0), "p", 0, nil))
+	expect(t, "the rest", tb.said(at(0), "p", Met{}, nil))
 	// A new connection of the same peer is a new session.
 	expect(t, "again", tb.connected(at(1), "p", true))
 	expect(t, "again", tb.protocolsKnown(at(1), "p", ours, ""), greet)
 }
 
-func TestCaps(t *testing.T) {
+func TestP05Caps(t *testing.T) {
 	tb := testTable()
-	for i := range 4 {
+	known := func(p peer.ID, protos []protocol.ID) []action { return tb.protocolsKnown(at(0), p, protos, "") }
+	// Before it is known what they are, all inbound connections share the places of inbound
+	// peers and of guests.
+	for i := range 6 {
 		expect(t, "inbound", tb.connected(at(0), peer.ID(fmt.Sprint("in", i)), true))
 	}
-	expect(t, "one inbound too many", tb.connected(at(0), "in4", true), drop)
+	if !tb.full() {
+		t.Error("the gater lets more in")
+	}
+	expect(t, "one inbound too many", tb.connected(at(0), "in6", true), drop)
 	expect(t, "trusted", tb.connected(at(0), "trusted", true))
-	for i := range 2 {
+	// Guests and peers then have a cap each.
+	expect(t, "guest", known("in0", nil))
+	expect(t, "guest", known("in1", nil))
+	expect(t, "third guest", known("in2", nil), drop)
+	for i := 3; i < 6; i++ {
+		expect(t, "peer", known(peer.ID(fmt.Sprint("in", i)), ours), greet)
+	}
+	expect(t, "guest speaks hello later", known("in0", ours), greet)
+	expect(t, "room for a guest", tb.connected(at(0), "in7", true))
+	expect(t, "that is a fifth inbound peer", known("in7", ours), drop)
+	// A third of the places is for those that we dialled.
+	for i := range 3 {
 		expect(t, "outbound", tb.connected(at(0), peer.ID(fmt.Sprint("out", i)), false))
 	}
-	expect(t, "one too many", tb.connected(at(0), "out2", false), drop)
-	// Guests count apart; those that turn out to be guests make room.
-	expect(t, "guest", tb.protocolsKnown(at(0), "in0", nil, ""))
-	expect(t, "guest", tb.protocolsKnown(at(0), "in1", nil, ""))
-	expect(t, "room", tb.connected(at(0), "in5", true))
-	expect(t, "third guest", tb.protocolsKnown(at(0), "in2", nil, ""), drop)
-	expect(t, "guest speaks hello later", tb.protocolsKnown(at(0), "in0", ours, ""), greet)
+	expect(t, "outbound", known("out0", ours), greet)
+	expect(t, "outbound", known("out1", ours), greet)
+	expect(t, "one peer too many", known("out2", ours), drop)
+	expect(t, "trusted", known("trusted", ours), greet)
 }
 
-func TestScores(t *testing.T) {
+func TestP08Scores(t *testing.T) {
 	tb := testTable()
 	for range 4 {
 		expect(t, "malformed", tb.fault(at(0), "p", Malformed))
@@ -192,20 +206,23 @@ func TestTableInvariants(t *testing.T) {
 		connected := map[peer.ID]bool{}
 		for i := range 300 {
 			runEvent(tb, rnd, connected, at(float64(i)/2))
-			var peers, guests int
+			var peers, guests, all int
 			for p, s := range tb.sessions {
 				if s.state == Ready && !(s.said && s.heard) {
 					t.Fatalf("seed %d: %s is Ready with said %v, heard %v", seed, p, s.said, s.heard)
 				}
+				if s.state != Closing {
+					all++
+				}
 				switch s.state {
-				case Closing:
+				case Closing, Connected:
 				case Guest:
 					guests++
 				default:
 					peers++
 				}
 			}
-			if peers > testLimits.maxPeers || guests > testLimits.maxGuests {
+			if l := testLimits; peers > l.maxPeers || guests > l.maxGuests || all > l.maxPeers+l.maxGuests {
 				t.Fatalf("seed %d: %d peers, %d guests", seed, peers, guests)
 			}
 		}
@@ -232,11 +249,11 @@ func runEvent(tb *table, rnd *rand.Rand, connected map[peer.ID]bool, now time.Ti
 		}
 		tb.protocolsKnown(now, p, protos, "")
 	case 4:
-		tb.said(now, p, 0, fail)
+		tb.said(now, p, Met{}, fail)
 	case 5:
 		tb.greeted(now, p, fail)
 	case 6:
-		tb.fault(now, p, Fault(rnd.IntN(4)))
-		tb.tick(now, func(p peer.ID) bool { return connected[p] })
+		tb.fault(now, p, Fault(rnd.IntN(5)))
+		tb.tick(now, func(p peer.ID) glance { return glance{alive: connected[p]} })
 	}
 }

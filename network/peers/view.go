@@ -47,6 +47,7 @@ type Info struct {
 	Agent     string
 	Protocols []protocol.ID
 	Latency   time.Duration // of the handshake; 0 when unknown
+	Offset    time.Duration // how far its clock is behind ours
 	Score     float64
 	Since     time.Time
 	Bootstrap bool
@@ -60,8 +61,8 @@ func (m *Manager) Peers() []Info {
 	for p, s := range m.table.sessions {
 		out = append(out, Info{
 			ID: p, State: s.state, Inbound: s.inbound, Agent: s.agent,
-			Protocols: slices.Clone(s.protocols), Latency: s.latency,
-			Score: m.table.score(now, p), Since: s.since, Bootstrap: m.bootstrap[p],
+			Protocols: slices.Clone(s.protocols), Latency: s.met.Latency, Offset: s.met.Offset,
+			Score: m.table.score(now, p), Since: s.since, Bootstrap: m.bootstrap[p].ID != "",
 		})
 	}
 	m.mu.Unlock()

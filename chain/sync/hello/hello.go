@@ -123,7 +123,7 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // Greet implements peers.Handshake: it tells a peer of our head and waits for the answer.
-func (s *Service) Greet(ctx context.Context, p peer.ID) (time.Duration, error) {
+func (s *Service) Greet(ctx context.Context, p peer.ID) (peers.Met, error) {
 	head := s.chain.Head()
 	weight, err := s.weigh(ctx, head)
 	if err != nil {
@@ -137,13 +137,13 @@ func (s *Service) Greet(ctx context.Context, p peer.ID) (time.Duration, error) {
 	}
 	var buf bytes.Buffer
 	if err := msg.MarshalCBOR(&buf); err != nil {
-		return 0, fmt.Errorf("encode our greeting: %w", err)
+		return peers.Met{}, fmt.Errorf("encode our greeting: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
 	st, err := s.host.NewStream(network.WithNoDial(ctx, "a greeting needs a connection"), p, Protocol)
 	if err != nil {
-		return 0, fmt.Errorf("greet %s: %w", p, err)
+		return peers.Met{}, fmt.Errorf("greet %s: %w", p, err)
 	}
 	defer host.Bound(ctx, st)()
 	t0 := s.clk.Now()
@@ -160,13 +160,14 @@ func (s *Service) Greet(ctx context.Context, p peer.ID) (time.Duration, error) {
 	t3 := s.clk.Now()
 	if err != nil {
 		_ = st.Reset()
-		return 0, fmt.Errorf("greet %s: %w", p, err)
+		return peers.Met{}, fmt.Errorf("greet %s: %w", p, err)
 	}
 	_ = st.Close()
-	if off := offset(t0, t3, answer); off.Abs() > offsetWarning {
+	off := offset(t0, t3, answer)
+	if off.Abs() > offsetWarning {
 		s.log.Warn("a peer's clock differs from ours; check the time service of both machines", "peer", p, "offset", off)
 	}
-	return t3.Sub(t0), nil
+	return peers.Met{Latency: t3.Sub(t0), Offset: off}, nil
 }
 
 // offset estimates how far the peer's clock is behind ours. The sums of its times are done

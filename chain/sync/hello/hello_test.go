@@ -60,12 +60,12 @@ func TestGreeting(t *testing.T) {
 		head := long.Extend(long.Genesis(), 7, 2, "a")
 		a, b := newNode(t, hosts[0], long), newNode(t, hosts[1], short)
 		hosttest.Connect(t, hosts[0], hosts[1])
-		latency, err := a.Greet(t.Context(), hosts[1].ID())
+		met, err := a.Greet(t.Context(), hosts[1].ID())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if latency < 100*time.Millisecond || latency > 200*time.Millisecond {
-			t.Errorf("latency %s over 50 ms each way", latency)
+		if met.Latency < 100*time.Millisecond || met.Latency > 200*time.Millisecond || met.Offset.Abs() > time.Second {
+			t.Errorf("%+v over 50 ms each way", met)
 		}
 		if g := <-b.Greetings(); g.Err != nil || g.Peer != hosts[0].ID() {
 			t.Errorf("greeting %+v", g)

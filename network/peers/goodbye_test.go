@@ -1,0 +1,77 @@
+package peers
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lodenet/lode/network/host/hosttest"
+)
+
+// A dropped peer hears why, and one that heard "full" does not come back at once.
+func TestP11Goodbye(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hosts := hosttest.Simulated(t, 4, 10*time.Millisecond)
+		hosttest.Listen(t, hosts...)
+		a := manager(hosts[0], newNod(hosts[0], 1), Options{MaxPeers: 1, MaxGuests: 3})
+		run(t, a)
+		b := manager(hosts[1], newNod(hosts[1], 1), Options{Threshold: 1})
+		run(t, b)
+		hosttest.Connect(t, hosts[0], hosts[1])
+		time.Sleep(2 * time.Second)
+		if len(a.ReadyPeers()) != 1 {
+			t.Fatalf("peers %+v", a.Peers())
+		}
+		c := manager(hosts[2], newNod(hosts[2], 1), Options{})
+		run(t, c)
+		if err := c.AddBootstrap(hosttest.Info(hosts[0])); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if n := c.Goodbyes()[ReasonTooMany]; n != 1 {
+			t.Errorf("goodbyes %v", c.Goodbyes())
+		}
+		a.Disconnect(hosts[1].ID())
+		time.Sleep(500 * time.Millisecond)
+		if n := b.Goodbyes()[ReasonRequested]; n != 1 {
+			t.Errorf("goodbyes %v", b.Goodbyes())
+		}
+	})
+}
+
+func TestP11EveryReasonHasACode(t *testing.T) {
+	seen := make(map[uint64]Reason)
+	for r, code := range reasonCodes {
+		if other, ok := seen[code]; ok {
+			t.Errorf("%s and %s have the same code", r, other)
+		}
+		seen[code] = r
+		frame, err := encodeGoodbye(r, strings.Repeat("x", 500))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeGoodbye(bytes.NewReader(frame)); err != nil || got != r || len(frame) > goodbyeBytes {
+			t.Errorf("%s came back as %s, %v", r, got, err)
+		}
+	}
+	if r := reasonOf(9999); r != "unknown" {
+		t.Errorf("an unknown code is %s", r)
+	}
+}
+
+func FuzzGoodbye(f *testing.F) {
+	frame, err := encodeGoodbye(ReasonGenesis, "another network")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(frame)
+	f.Add([]byte{0x82, 0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x60})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := decodeGoodbye(bytes.NewReader(b)); err != nil && !errors.Is(err, errGoodbye) {
+			t.Fatal(err)
+		}
+	})
+}

@@ -55,12 +55,17 @@ func (n *Node) buildNetwork(context.Context) error {
 	}
 	n.bootstrap = len(bootstrap)
 	n.dispatcher = dispatch.New()
+	n.heads = dispatch.NewTopic[hello.Head]("heads")
 	n.gate = inbound.New(inbound.Checks{Block: n.checkBlock, Message: n.checkMessage}, n.clk, n.log)
 	n.hello = hello.New(n.host, n.store, n.engine.Weight, n.onHello, n.clk, n.log)
 	n.peers = peers.New(n.host, bans, n.hello, peers.Options{Bootstrap: bootstrap}, n.clk, n.log)
 	n.gossip = gossip.New(n.host, n.network.Name, n.gate.Validators(), gossip.Options{Score: n.peers.Score}, n.log)
-	n.exchange = exchange.NewClient(n.host, n.peers, exchange.ClientOptions{}, n.clk, n.log)
-	n.exchangeServer = exchange.NewServer(n.host, n.store, n.log)
+	answers, err := exchange.NewDesk(n.dispatcher)
+	if err != nil {
+		return err
+	}
+	n.exchange = exchange.NewClient(n.host, n.peers, exchange.ClientOptions{Answers: answers}, n.clk, n.log)
+	n.exchangeServer = exchange.NewServer(n.host, n.store, n.dispatcher, n.log)
 	n.chainSwap = bitswap.New(n.host, n.store, bitswap.Options{Prefix: bitswap.ChainPrefix}, n.log)
 	return nil
 }

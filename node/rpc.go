@@ -37,7 +37,11 @@ func (n *Node) buildRPC(context.Context) error {
 	n.rpc.server, err = server.New(n.API(), n.tokens, n.log, server.Options{
 		MaxRequest: n.config.API.MaxRequestBytes, Origins: n.config.API.AllowedOrigins,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.serveMetrics()
+	return nil
 }
 
 // open takes the port, so that a port in use is an error of the start, and announces it in

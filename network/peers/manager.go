@@ -154,6 +154,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	ticks := make(chan struct{})
 	wg.Go(func() { m.tick(ctx, ticks) })
 	wg.Go(func() { m.dialLoop(ctx) })
+	wg.Go(func() { m.pulse(ctx) })
 	close(m.ready)
 	for {
 		var acts []action

@@ -11,7 +11,7 @@ RACE = ./node/... ./network/... ./chain/store/... ./chain/sync/... ./chain/mpool
 
 export CGO_ENABLED = 0
 
-.PHONY: build demo devnet test vectors test-long bench lint generate clean
+.PHONY: build demo devnet test vectors test-long test-netns bench lint generate clean
 
 build: ## the static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/lode
@@ -43,6 +43,10 @@ vectors: ## how many of the public proof vectors of each kind run
 
 test-long: ## longer simulations, larger sectors, more random cases
 	LODE_LONG=1 $(GO) test -timeout 120m ./...
+
+test-netns: build ## fault scenarios with real processes in network namespaces, a line each; needs root and iproute2
+	$(GO) test -c -o bin/netfault.test ./test/netfault
+	cd test/netfault && LODE_NETFAULT_BIN=$(abspath $(BIN)) ../../bin/netfault.test -test.run '^TestNetns$$' -test.parallel 3 -test.timeout 25m
 
 bench: ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

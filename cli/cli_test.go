@@ -16,6 +16,7 @@ import (
 	"github.com/filecoin-project/go-address"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/api/client"
@@ -28,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestMain(m *testing.M) {
 	time.Local = time.UTC
 	address.CurrentNetwork = address.Testnet
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) // libraries start goroutines when they are loaded
 }
 
 // run runs a command line against the fake node, in a folder of its own.

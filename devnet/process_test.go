@@ -17,6 +17,7 @@ import (
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/big"
+	"go.uber.org/goleak"
 
 	"github.com/lodenet/lode/chain/types"
 )
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) // libraries start goroutines when they are loaded
 }
 
 // fakeNode answers every question with a head. It ends with a signal.

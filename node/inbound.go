@@ -13,6 +13,7 @@ import (
 	"github.com/lodenet/lode/chain/sync/syncer"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/gossip"
 )
 
@@ -52,8 +53,46 @@ func (n *Node) pooled(c cid.Cid) (types.ChainMsg, bool) {
 	return m, true
 }
 
-// onHello hands a peer's head to the syncer, which is built after the greeting.
-func (n *Node) onHello(h hello.Head) { n.syncer.Offer(h.Peer, h.Key, h.Height, h.Weight) }
+// Peers' heads on their way from the greeting to the syncer: a head is a few hundred bytes,
+// and of a peer that greets over and over the newest counts.
+const (
+	headsQueue = 256
+	headsBytes = 1 << 20
+)
+
+// onHello publishes the head that a peer announces.
+func (n *Node) onHello(h hello.Head) {
+	dispatch.Publish(n.heads, dispatch.Envelope[hello.Head]{
+		From: string(h.Peer), At: n.clk.Now(), Size: len(h.Key.Bytes()) + len(h.Peer), Msg: h,
+	})
+}
+
+// openDispatcher makes room for what peers announce before anything can arrive.
+func (n *Node) openDispatcher(context.Context) (err error) {
+	n.headsIn, err = dispatch.Subscribe(n.dispatcher, n.heads, dispatch.SubOptions[hello.Head]{
+		Queue: headsQueue, MaxBytes: headsBytes, Overflow: dispatch.DropOldest,
+		Key: func(e dispatch.Envelope[hello.Head]) uint64 { return dispatch.PeerKey(e.From) },
+	})
+	return err
+}
+
+// closeDispatcher ends all subscriptions.
+func (n *Node) closeDispatcher(context.Context) error {
+	n.dispatcher.Close()
+	return nil
+}
+
+// offerHeads hands the peers' heads to the syncer.
+func (n *Node) offerHeads(ctx context.Context) error {
+	for {
+		select {
+		case e := <-n.headsIn.C():
+			n.syncer.Offer(e.Msg.Peer, e.Msg.Key, e.Msg.Height, e.Msg.Weight)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
 
 // checkBlock is consensus's cheap check, as gossip wants it.
 func (n *Node) checkBlock(ctx context.Context, m *types.BlockMsg) (gossip.Verdict, error) {

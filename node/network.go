@@ -59,6 +59,7 @@ func (n *Node) buildNetwork(ctx context.Context) error {
 		return err
 	}
 	n.dispatcher = dispatch.New()
+	n.heads = dispatch.NewTopic[hello.Head]("heads")
 	n.gate = inbound.New(inbound.Checks{Block: n.checkBlock, Message: n.checkMessage}, n.clk, n.log)
 	n.hello = hello.New(n.host, n.store, n.engine.Weight, n.onHello, n.clk, n.log)
 	c := n.config.Libp2p
@@ -67,8 +68,12 @@ func (n *Node) buildNetwork(ctx context.Context) error {
 		MaxPeers: c.MaxPeers, MaxGuests: c.MaxGuests, Useful: n.useful, Memory: memory,
 	}, n.clk, n.log)
 	n.gossip = gossip.New(n.host, n.network.Name, n.gate.Validators(), gossip.Options{Score: n.peers.Score}, n.log)
-	n.exchange = exchange.NewClient(n.host, n.peers, exchange.ClientOptions{}, n.clk, n.log)
-	n.exchangeServer = exchange.NewServer(n.host, n.store, n.log)
+	answers, err := exchange.NewDesk(n.dispatcher)
+	if err != nil {
+		return err
+	}
+	n.exchange = exchange.NewClient(n.host, n.peers, exchange.ClientOptions{Answers: answers}, n.clk, n.log)
+	n.exchangeServer = exchange.NewServer(n.host, n.store, n.dispatcher, n.log)
 	n.chainSwap = bitswap.New(n.host, n.store, bitswap.Options{Prefix: bitswap.ChainPrefix}, n.log)
 	return n.buildHeartbeat()
 }

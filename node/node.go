@@ -82,6 +82,8 @@ type Node struct {
 	epochs  clock.Epochs
 	proofs  ProofSystem
 	group   *lifecycle.Group
+	// restarts runs again what may fail without taking the node down.
+	restarts *lifecycle.Restarter
 
 	db     *sql.DB
 	store  *store.Store
@@ -92,6 +94,8 @@ type Node struct {
 	host       *host.Host
 	dispatcher *dispatch.Dispatcher
 	gate       *inbound.Gate
+	heads      *dispatch.Topic[hello.Head]        // that peers announce
+	headsIn    *dispatch.Subscription[hello.Head] // made by the start of the dispatcher
 	gossip     *gossip.Gossip
 	hello      *hello.Service
 	peers      *peers.Manager
@@ -155,6 +159,7 @@ func New(ctx context.Context, opt Options) (_ *Node, err error) {
 	}
 	n.born = n.clk.Now()
 	n.group = lifecycle.NewGroup(n.opt.Name, n.log)
+	n.restarts = lifecycle.NewRestarter(n.clk, n.log)
 	n.group.Own("repo", closing(opt.Repo.Close))
 	defer func() {
 		if err != nil {
@@ -258,6 +263,9 @@ func (n *Node) Start(ctx context.Context) error {
 
 // Stop stops all parts in reverse and waits for every goroutine; see lifecycle.Group.Stop.
 func (n *Node) Stop(ctx context.Context) error { return n.group.Stop(ctx) }
+
+// Parts are the names of the node's parts, in the order in which they start.
+func (n *Node) Parts() []string { return n.group.Parts() }
 
 // Done is closed when the node is down; Err then says why.
 func (n *Node) Done() <-chan struct{} { return n.group.Done() }

@@ -18,7 +18,7 @@ func (n *Node) addParts() {
 	g := n.group
 	g.AddService("disk", func(context.Context) error { return n.opt.Repo.Room(0) }, nil)
 	g.Add("disk watch", n.watchDisk)
-	g.AddService("dispatcher", nil, func(context.Context) error { n.dispatcher.Close(); return nil })
+	g.AddService("dispatcher", n.openDispatcher, n.closeDispatcher)
 	g.Add("gossip", n.gossip.Run)
 	g.Add("hello", n.hello.Run)
 	g.Add("chain exchange", n.exchangeServer.Run)
@@ -33,6 +33,7 @@ func (n *Node) addParts() {
 	g.Add("message pool", n.pool.Run)
 	g.Add("message index", n.index.Run)
 	g.Add("syncer", n.syncer.Run)
+	g.Add("peers' heads", n.offerHeads)
 	g.Add("peers", n.peers.Run)
 	g.Add("stall watch", n.watchStall)
 	g.AddService("listen", func(context.Context) error { return n.host.Listen() }, nil)
@@ -53,6 +54,7 @@ func (n *Node) addParts() {
 			start = n.provider.role.Enable
 		}
 		g.AddService("provider", start, n.provider.role.Close, lifecycle.Deadline(30*time.Second))
+		g.Add("provider watch", func(ctx context.Context) error { return n.provider.role.Keep(ctx, n.restarts) })
 	}
 	g.AddService("subscriptions", nil, n.subs.close)
 	g.AddService("rpc port", n.rpc.open, n.rpc.close)

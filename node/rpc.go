@@ -9,8 +9,6 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/api/auth"
@@ -42,11 +40,7 @@ func (n *Node) buildRPC(context.Context) error {
 	if err != nil {
 		return err
 	}
-	metrics := prometheus.NewRegistry()
-	if err := metrics.Register(n.peers); err != nil {
-		return err
-	}
-	n.rpc.server.Handle("GET /debug/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	n.serveMetrics()
 	return nil
 }
 

@@ -59,8 +59,7 @@ type Policy struct {
 	MaxProveCommitDuration  abi.ChainEpoch `toml:"max_prove_commit_duration"`
 	// DepositProjection is how many epochs of a sector's expected reward a pre-commit must
 	// deposit. The public value, 57,600, asks a young network with little power for millions
-	// of FIL a sector; see docs/decisions. Fees for faults are reckoned over a shorter period
-	// in the same proportion.
+	// of FIL a sector; see docs/decisions.
 	DepositProjection abi.ChainEpoch `toml:"pre_commit_deposit_projection"`
 }
 

@@ -278,22 +278,6 @@ func TestCirculatingSupply(t *testing.T) {
 	require.Equal(t, big.Zero(), supply(fil(1)), "never negative")
 }
 
-// With the public deposit the other periods are the public ones.
-func TestProjections(t *testing.T) {
-	defer setProjections(testNetwork().Policy.DepositProjection)
-	for _, c := range []struct{ deposit, fault, terminate, invalid abi.ChainEpoch }{
-		{20 * builtin.EpochsInDay, 10108, 10080, 15868},
-		{20, 3, 3, 5},
-		{1, 1, 1, 2},
-	} {
-		setProjections(c.deposit)
-		require.Equal(t, c.deposit, miner.PreCommitDepositProjectionPeriod)
-		require.Equal(t, c.fault, miner.ContinuedFaultProjectionPeriod)
-		require.Equal(t, c.terminate, miner.TerminationPenaltyLowerBoundProjectionPeriod)
-		require.Equal(t, c.invalid, miner.InvalidWindowPoStProjectionPeriod)
-	}
-}
-
 func TestSetNetwork(t *testing.T) {
 	n := testNetwork()
 	require.NoError(t, SetNetwork(n))

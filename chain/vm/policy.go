@@ -76,23 +76,9 @@ func apply(n types.Network) error {
 	miner.FaultMaxAge = p.FaultMaxAge
 	miner.PreCommitChallengeDelay = p.PreCommitChallengeDelay
 	miner.MaxProveCommitDuration[seal] = p.MaxProveCommitDuration
-	setProjections(p.DepositProjection)
+	miner.PreCommitDepositProjectionPeriod = p.DepositProjection
 	if verifreg.MinVerifiedDealSize.GreaterThan(big.NewIntUnsigned(p.SectorSize)) {
 		verifreg.MinVerifiedDealSize = abi.NewStoragePower(smallestVerifiedDeal)
 	}
 	return nil
-}
-
-// setProjections says for how long the rewards of a sector are reckoned ahead in what its miner
-// has at stake and pays for faults. The public periods are multiples of a day; a network that
-// shortens the deposit's, of 20 days, shortens the others by as much.
-func setProjections(deposit abi.ChainEpoch) {
-	days := func(num, den abi.ChainEpoch) abi.ChainEpoch {
-		return max(deposit*num/(abi.ChainEpoch(miner.PreCommitDepositFactor)*den), 1)
-	}
-	fault := days(abi.ChainEpoch(miner.ContinuedFaultFactorNum), abi.ChainEpoch(miner.ContinuedFaultFactorDenom))
-	miner.PreCommitDepositProjectionPeriod = deposit
-	miner.ContinuedFaultProjectionPeriod = fault
-	miner.TerminationPenaltyLowerBoundProjectionPeriod = days(35, 10)
-	miner.InvalidWindowPoStProjectionPeriod = fault + days(2, 1)
 }

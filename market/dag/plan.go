@@ -106,9 +106,6 @@ func (w *walker) fail(err error) bool {
 }
 
 func (w *walker) node(c cid.Cid) (*merkledag.ProtoNode, error) {
-	if err := w.ctx.Err(); err != nil {
-		return nil, err
-	}
 	b, err := w.from.Get(w.ctx, c)
 	if err != nil {
 		return nil, err

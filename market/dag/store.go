@@ -125,35 +125,36 @@ func (s *Store) Import(ctx context.Context, name string, r io.Reader, size uint6
 		return nil, fmt.Errorf("import %s: %w", name, err)
 	}
 	imp := &Import{Root: root, Name: name, Size: in.done, Created: time.Unix(s.clk.Now().Unix(), 0)}
-	cars := &Stream{ctx: ctx, from: s.blocks, root: root}
-	defer cars.Close()
-	m := &meter{r: cars, phase: PhaseCommit, report: opt.Progress}
+	var total, done uint64
 	for _, sp := range spans {
-		m.total += sp.size
+		total += sp.size
 	}
 	for i, sp := range spans {
-		cars.advance(sp)
-		p, err := commit(m)
+		p, err := s.commit(ctx, root, sp, &meter{done: done, total: total, phase: PhaseCommit, report: opt.Progress})
 		if err != nil {
 			return nil, fmt.Errorf("import %s: piece %d: %w", name, i, err)
 		}
-		p.Index, p.CARSize = i, sp.size
+		p.Index = i
+		done += sp.size
 		imp.Pieces = append(imp.Pieces, p)
 	}
 	return imp, s.save(ctx, imp, spans)
 }
 
-// commit makes the piece commitment of a CAR.
-func commit(r io.Reader) (Piece, error) {
+// commit reads the CAR of a span and makes its piece commitment.
+func (s *Store) commit(ctx context.Context, root cid.Cid, sp span, m *meter) (Piece, error) {
+	st := &Stream{ctx: ctx, from: s.blocks, root: root, span: sp}
+	defer st.Close()
+	m.r = st
 	w := commp.New()
-	if _, err := io.CopyBuffer(w, r, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(w, m, make([]byte, 1<<20)); err != nil {
 		return Piece{}, err
 	}
 	c, size, err := w.Sum()
 	if err != nil {
 		return Piece{}, err
 	}
-	return Piece{CID: c, PieceSize: size}, nil
+	return Piece{CID: c, PieceSize: size, CARSize: sp.size}, nil
 }
 
 // meter counts what is read.

@@ -60,13 +60,7 @@ func (s *Stream) reset() {
 	if s.stop != nil {
 		s.stop()
 	}
-	s.next, s.stop, s.rest, s.at = nil, nil, nil, 0
-}
-
-// advance turns a stream that was read to its end to the piece behind, so that all pieces of
-// a file take one walk.
-func (s *Stream) advance(behind span) {
-	s.span, s.pos, s.at = behind, 0, 0
+	s.next, s.stop, s.rest = nil, nil, nil
 }
 
 // Read implements io.Reader.
@@ -98,8 +92,6 @@ func (s *Stream) fill() error {
 				return s.short(err)
 			}
 		}
-	}
-	if s.at == 0 {
 		head := car.Header(s.root)
 		s.at = int64(len(head))
 		if s.pos < s.at {

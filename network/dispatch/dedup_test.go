@@ -23,7 +23,7 @@ func begin(t *testing.T, d *dispatch.Dedup, k [32]byte, want bool) dispatch.Toke
 	return tok
 }
 
-func TestDedupTwoPhases(t *testing.T) {
+func TestD07TwoPhases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dispatch.NewDedup(clock.System{}, time.Minute, 1000)
 		tok := begin(t, d, key(1), true)
@@ -51,7 +51,7 @@ func TestDedupTwoPhases(t *testing.T) {
 	})
 }
 
-func TestDedupIsBounded(t *testing.T) {
+func TestD07Bounded(t *testing.T) {
 	d := dispatch.NewDedup(clock.System{}, time.Hour, 1600)
 	for i := range uint64(100_000) {
 		tok, fresh := d.Begin(key(i))
@@ -73,7 +73,7 @@ func TestDedupIsBounded(t *testing.T) {
 	}
 }
 
-func TestDedupKeyHoldsTheTopic(t *testing.T) {
+func TestD07KeyHoldsTheTopic(t *testing.T) {
 	if dispatch.DedupKey("a", []byte("bc")) == dispatch.DedupKey("ab", []byte("c")) {
 		t.Error("topic and data run together")
 	}
@@ -81,7 +81,7 @@ func TestDedupKeyHoldsTheTopic(t *testing.T) {
 
 // A message that no consumer had room for is not lost for good (defect 4 of Nebulas'
 // dispatcher).
-func TestDropThenResend(t *testing.T) {
+func TestD07DropThenResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disp := dispatch.New()
 		defer disp.Close()

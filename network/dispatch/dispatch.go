@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,7 @@ import (
 type Topic[T any] struct {
 	name string
 
-	published, noSubscriber atomic.Uint64
+	published, noSubscriber, duplicates atomic.Uint64
 	// what closed subscriptions delivered and dropped
 	pastDelivered, pastDropped atomic.Uint64
 
@@ -26,6 +27,9 @@ func NewTopic[T any](name string) *Topic[T] { return &Topic[T]{name: name} }
 
 // Name is the topic's name in metrics.
 func (t *Topic[T]) Name() string { return t.name }
+
+// Duplicate notes that a message was filtered before it was published.
+func (t *Topic[T]) Duplicate() { t.duplicates.Add(1) }
 
 // Envelope is a message with what is known of its way. Msg is shared by all subscribers and
 // must be treated as read-only.
@@ -55,6 +59,13 @@ type SubOptions[T any] struct {
 	// Key makes the queue fair between keys, for example the sending peers: they are served
 	// in turns by bytes, and one that floods loses its own messages first.
 	Key func(Envelope[T]) uint64
+}
+
+// PeerKey is a Key for queues that are fair between senders.
+func PeerKey(from string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(from))
+	return h.Sum64()
 }
 
 // Result tells what became of a published message, in subscribers.
@@ -103,7 +114,8 @@ func (d *Dispatcher) Close() {
 	}
 }
 
-// Topics are the counters of every topic that was ever subscribed to through d.
+// Topics are the counters of every topic that was ever subscribed to through d, and of every
+// desk.
 func (d *Dispatcher) Topics() []TopicStats {
 	d.mu.Lock()
 	topics := make([]sampled, 0, len(d.topics))

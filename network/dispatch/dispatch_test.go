@@ -58,7 +58,7 @@ func (m *model) publish(e dispatch.Envelope[int]) bool {
 
 // The real queue and the model see the same operations; every message, counter and bound
 // must agree after each (D-02, D-03, D-05).
-func TestModel(t *testing.T) {
+func TestD02D03D05Model(t *testing.T) {
 	steps := 20_000
 	if os.Getenv("LODE_LONG") != "" {
 		steps = 1_000_000
@@ -121,7 +121,7 @@ func runModel(t *testing.T, overflow dispatch.Overflow, seed uint64, steps int) 
 }
 
 // One peer that sends a hundred times as much must not push another's messages out.
-func TestFairBetweenKeys(t *testing.T) {
+func TestD01FairBetweenKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dispatch.New()
 		defer d.Close()
@@ -182,7 +182,7 @@ func TestTurnsAreByBytes(t *testing.T) {
 }
 
 // Publish and Close from many goroutines; under -race this is the test of D-04.
-func TestConcurrent(t *testing.T) {
+func TestD04CloseDuringPublish(t *testing.T) {
 	d := dispatch.New()
 	topic := dispatch.NewTopic[int]("test")
 	var publishers, consumers sync.WaitGroup
@@ -243,7 +243,7 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestD06NobodyListens(t *testing.T) {
 	topic := dispatch.NewTopic[int]("test")
 	if topic.HasSubscriber() {
 		t.Error("a new topic has a subscriber")

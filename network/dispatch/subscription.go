@@ -13,10 +13,15 @@ type SubStats struct {
 	Bytes, HighWater              int64
 }
 
-// TopicStats sum up a topic's subscriptions, those that are closed included.
+// TopicStats sum up a topic's subscriptions, those that are closed included, or a desk's
+// questions. HighWater is the most that was queued since the last sample. Of a topic, Bytes
+// and HighWater are bytes in the queues; of a desk, Bytes are those of unexpected answers and
+// HighWater counts questions.
 type TopicStats struct {
 	Topic                                       string
 	Published, NoSubscriber, Delivered, Dropped uint64
+	Duplicate                                   uint64 // filtered before they were published
+	Unexpected                                  uint64 // answers that nobody waited for
 	Queued                                      int
 	Bytes, HighWater                            int64
 }
@@ -27,7 +32,7 @@ type Subscription[T any] struct {
 	topic *Topic[T]
 	opt   SubOptions[T]
 
-	out  chan Envelope[T] // the pump alone sends and closes
+	out  chan Envelope[T] // the pump sends and closes; offer sends while the pump is idle
 	quit chan struct{}    // closed by Close
 	done chan struct{}    // closed when the pump has ended
 	wake chan struct{}    // tells an idle pump of a message
@@ -150,10 +155,20 @@ func (s *Subscription[T]) freeRoom() {
 }
 
 // offer queues a message or drops it; it waits for nothing but the lock, which is held for
-// memory alone.
+// memory alone. When nothing is queued and the subscriber is waiting it gets the message
+// straight away, which saves the way through the pump.
 func (s *Subscription[T]) offer(e Envelope[T]) bool {
 	s.mu.Lock()
 	s.stats.Published++
+	if s.idle && !s.closed && size(e) <= s.opt.MaxBytes {
+		select {
+		case s.out <- e: // the pump closes it only after closed was set under mu
+			s.stats.Delivered++
+			s.mu.Unlock()
+			return true
+		default:
+		}
+	}
 	ok := s.admit(e)
 	wake := ok && s.idle
 	if wake {
@@ -227,7 +242,7 @@ func (s *Subscription[T]) admit(e Envelope[T]) bool {
 func (t *Topic[T]) sample() TopicStats {
 	st := TopicStats{
 		Topic: t.name, Published: t.published.Load(), NoSubscriber: t.noSubscriber.Load(),
-		Delivered: t.pastDelivered.Load(), Dropped: t.pastDropped.Load(),
+		Delivered: t.pastDelivered.Load(), Dropped: t.pastDropped.Load(), Duplicate: t.duplicates.Load(),
 	}
 	if subs := t.subs.Load(); subs != nil {
 		for _, s := range *subs {

@@ -193,6 +193,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	wg.Go(func() { m.tick(ctx, ticks) })
 	wg.Go(func() { m.dialLoop(ctx) })
 	wg.Go(func() { m.saveLoop(ctx) })
+	wg.Go(func() { m.pulse(ctx) })
 	close(m.ready)
 	churned := m.clk.Now()
 	for {

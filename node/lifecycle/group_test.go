@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +60,7 @@ func (j *journal) service(g *Group, name string, startErr, stopErr error) {
 
 func untilDone(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 
-func TestOrderMirrors(t *testing.T) {
+func TestL03OrderMirrors(t *testing.T) {
 	var j journal
 	g := NewGroup("node", quiet())
 	for i := range 5 {
@@ -68,8 +73,7 @@ func TestOrderMirrors(t *testing.T) {
 	require.Equal(t, Stopped, g.State())
 }
 
-// L-01
-func TestOneStartWins(t *testing.T) {
+func TestL01OneStartWins(t *testing.T) {
 	g := NewGroup("node", quiet())
 	g.Add("loop", untilDone)
 	var wins, refused atomic.Int32
@@ -91,8 +95,7 @@ func TestOneStartWins(t *testing.T) {
 	require.ErrorIs(t, g.Start(t.Context()), ErrAlreadyStarted)
 }
 
-// L-02
-func TestStopAtAnyMoment(t *testing.T) {
+func TestL02StopAtAnyMoment(t *testing.T) {
 	for seed := range uint64(1000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var up atomic.Int32
@@ -141,7 +144,7 @@ func TestStopAtAnyMoment(t *testing.T) {
 	}
 }
 
-func TestStopReleasesWhatWasNeverStarted(t *testing.T) {
+func TestL02StopReleasesWhatWasNeverStarted(t *testing.T) {
 	var j journal
 	g := NewGroup("node", quiet())
 	g.Own("lock", func(context.Context) error { j.note("-lock"); return nil })
@@ -153,8 +156,30 @@ func TestStopReleasesWhatWasNeverStarted(t *testing.T) {
 	require.ErrorIs(t, g.Start(t.Context()), ErrStopped)
 }
 
-// L-03
-func TestDuplicateNameIsRefused(t *testing.T) {
+// Whatever the order of registration is, it is the order of the start, every time.
+func TestL03OrderIsThatOfRegistration(t *testing.T) {
+	for seed := range uint64(50) {
+		names := []string{"repo", "store", "host", "gossip", "sync", "mining", "rpc"}
+		rng := rand.New(rand.NewPCG(seed, 2))
+		rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		var j journal
+		var want []string
+		g := NewGroup("node", quiet())
+		for _, n := range names {
+			j.service(g, n, nil, nil)
+			want = append(want, "+"+n)
+		}
+		for _, n := range slices.Backward(names) {
+			want = append(want, "-"+n)
+		}
+		require.NoError(t, g.Start(t.Context()))
+		require.Equal(t, names, g.Parts())
+		require.NoError(t, g.Stop(t.Context()))
+		require.Equal(t, want, j.events())
+	}
+}
+
+func TestL03DuplicateNameIsRefused(t *testing.T) {
 	var j journal
 	g := NewGroup("node", quiet())
 	j.service(g, "a", nil, nil)
@@ -164,8 +189,7 @@ func TestDuplicateNameIsRefused(t *testing.T) {
 	require.Equal(t, Failed, g.State())
 }
 
-// L-04
-func TestFailureAtEachIndexUnwinds(t *testing.T) {
+func TestL04ReverseUnwinding(t *testing.T) {
 	const n = 6
 	boom, stuck := errors.New("boom"), errors.New("stuck")
 	for k := range n {
@@ -207,8 +231,55 @@ func TestFailureAtEachIndexUnwinds(t *testing.T) {
 	}
 }
 
-// L-05
-func TestStartContextBoundsTheStartAlone(t *testing.T) {
+// What the started parts hold of the machine is given back when a later one fails: the
+// socket, the lock of the folder, the descriptors.
+func TestL04SocketsAndLocksComeBack(t *testing.T) {
+	const n = 4
+	boom := errors.New("boom")
+	dir := t.TempDir()
+	for k := range n {
+		before := descriptors(t)
+		g := NewGroup("node", quiet())
+		for i := range n {
+			var l net.Listener
+			var lock *os.File
+			path := filepath.Join(dir, fmt.Sprint("lock", i))
+			g.AddService(fmt.Sprint(i), func(ctx context.Context) (err error) {
+				if i == k {
+					return boom
+				}
+				if l, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+					return err
+				}
+				if lock, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+					return errors.Join(err, l.Close())
+				}
+				return syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+			}, func(context.Context) error { return errors.Join(l.Close(), lock.Close()) })
+		}
+		require.ErrorIs(t, g.Start(t.Context()), boom)
+		require.Equal(t, before, descriptors(t), "descriptors after a failure of part %d", k)
+		for i := range k {
+			f, err := os.Open(filepath.Join(dir, fmt.Sprint("lock", i)))
+			require.NoError(t, err)
+			require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), "lock %d is held", i)
+			require.NoError(t, f.Close())
+		}
+	}
+}
+
+// descriptors are the open files of this process, or 0 where the system does not tell.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	require.NoError(t, err)
+	return len(files)
+}
+
+func TestL05StartContextBoundsTheStartAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "kept"))
@@ -234,8 +305,7 @@ func TestStartContextBoundsTheStartAlone(t *testing.T) {
 	})
 }
 
-// L-06
-func TestLatePartsAreNamed(t *testing.T) {
+func TestL06LatePartsAreNamed(t *testing.T) {
 	release := func() (chan struct{}, func(ctx context.Context) error) {
 		c := make(chan struct{})
 		return c, func(context.Context) error { <-c; return nil }
@@ -299,7 +369,7 @@ func TestLatePartsAreNamed(t *testing.T) {
 	})
 }
 
-func TestPartThatEndsTakesTheGroupDown(t *testing.T) {
+func TestL10PartThatEndsTakesTheGroupDown(t *testing.T) {
 	boom := errors.New("boom")
 	for name, c := range map[string]struct {
 		run  func(context.Context) error

@@ -20,16 +20,20 @@ type Role struct {
 	name  string
 	build func(ctx context.Context) (*Group, error)
 
+	// changed holds a token when Keep must look again.
+	changed chan struct{}
+
 	// turn holds one token; who has it owns the fields below.
 	turn   chan struct{}
 	group  *Group
+	wanted bool  // it was switched on, and not off since
 	last   error // why the role went down by itself
 	closed bool
 }
 
 // NewRole makes a role that is off. build makes a fresh group and starts nothing.
 func NewRole(name string, build func(ctx context.Context) (*Group, error)) *Role {
-	r := &Role{name: name, build: build, turn: make(chan struct{}, 1)}
+	r := &Role{name: name, build: build, changed: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	return r
 }
@@ -58,6 +62,12 @@ func (r *Role) Enable(ctx context.Context) error {
 	if r.on() {
 		return fmt.Errorf("%s: %w", r.name, ErrEnabled)
 	}
+	return r.enable(ctx)
+}
+
+// enable needs the turn. A role that cannot start is off, and not wanted: whoever asked for
+// it hears why.
+func (r *Role) enable(ctx context.Context) error {
 	g, err := r.build(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)
@@ -65,8 +75,17 @@ func (r *Role) Enable(ctx context.Context) error {
 	if err := g.Start(ctx); err != nil {
 		return err
 	}
-	r.group, r.last = g, nil
+	r.group, r.last, r.wanted = g, nil, true
+	r.poke()
 	return nil
+}
+
+// poke makes Keep look again.
+func (r *Role) poke() {
+	select {
+	case r.changed <- struct{}{}:
+	default: // it is going to look anyway
+	}
 }
 
 // Disable stops the parts and waits for them. Disabling a role that is off does nothing.
@@ -75,6 +94,7 @@ func (r *Role) Disable(ctx context.Context) error {
 		return err
 	}
 	defer r.give()
+	r.wanted = false
 	if !r.on() {
 		return nil
 	}
@@ -89,7 +109,7 @@ func (r *Role) Close(ctx context.Context) error {
 		return err
 	}
 	defer r.give()
-	r.closed = true
+	r.closed, r.wanted = true, false
 	if !r.on() {
 		return nil
 	}
@@ -119,5 +139,76 @@ func (r *Role) on() bool {
 		return false
 	default:
 		return true
+	}
+}
+
+// Keep switches the role on again, after a pause, each time it went down by itself, until the
+// context ends (spec network.md L-10). Restarts are counted by the restarter.
+func (r *Role) Keep(ctx context.Context, rs *Restarter) error {
+	back := rs.backoff(r.name)
+	for {
+		down, err := r.down(ctx)
+		if err != nil {
+			return nil // the context ended
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.changed:
+			continue
+		case <-down:
+		}
+		if err := r.revive(ctx, back); err != nil {
+			return nil
+		}
+	}
+}
+
+// down is closed when the role, being wanted, is down; nil when it is not wanted.
+func (r *Role) down(ctx context.Context) (<-chan struct{}, error) {
+	if err := r.take(ctx); err != nil {
+		return nil, err
+	}
+	defer r.give()
+	switch {
+	case !r.wanted:
+		return nil, nil
+	case r.group == nil: // noticed by somebody who asked for the status
+		c := make(chan struct{})
+		close(c)
+		return c, nil
+	}
+	return r.group.Done(), nil
+}
+
+// revive waits and switches the role on again, until that works or nobody wants it.
+func (r *Role) revive(ctx context.Context, back *backoff) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	r.on() // notes why it is down
+	wanted, why := r.wanted, r.last
+	r.give()
+	if !wanted {
+		return nil
+	}
+	for {
+		if err := back.pause(ctx, why); err != nil {
+			return err
+		}
+		if err := r.take(ctx); err != nil {
+			return err
+		}
+		if !r.wanted || r.on() {
+			r.give()
+			return nil
+		}
+		err := r.enable(ctx)
+		if err == nil {
+			r.give()
+			return nil
+		}
+		r.last, why = err, err
+		r.give()
 	}
 }

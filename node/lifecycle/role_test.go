@@ -25,7 +25,7 @@ func counting(loops *atomic.Int32) func(context.Context) (*Group, error) {
 	}
 }
 
-func TestRoleTwice(t *testing.T) {
+func TestL13RoleTwice(t *testing.T) {
 	var loops atomic.Int32
 	r := NewRole("mining", counting(&loops))
 	require.NoError(t, r.Disable(t.Context()))
@@ -39,8 +39,7 @@ func TestRoleTwice(t *testing.T) {
 	require.Zero(t, loops.Load())
 }
 
-// L-13
-func TestRoleRandomSequences(t *testing.T) {
+func TestL13RoleRandomSequences(t *testing.T) {
 	for seed := range uint64(500) {
 		var loops atomic.Int32
 		r := NewRole("mining", counting(&loops))

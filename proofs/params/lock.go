@@ -26,6 +26,8 @@ func (s *Store) lock(ctx context.Context, circuit string) (unlock func() error, 
 		return nil, err
 	}
 	told := false
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
@@ -41,7 +43,7 @@ func (s *Store) lock(ctx context.Context, circuit string) (unlock func() error, 
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), f.Close())
-		case <-time.After(lockPoll):
+		case <-poll.C:
 		}
 	}
 }

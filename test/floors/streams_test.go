@@ -10,7 +10,7 @@ import (
 // TestP10StreamsAreBounded holds packages that serve or open streams of their own to ending
 // every stream in time (spec network.md P-10): by the context, through host.Bound, or by
 // deadlines. The tunnels are left out: a connection that they carry lasts as long as its two
-// ends want, and how many there are is bounded instead (T-06).
+// ends want, and how many there are is bounded instead (T-04).
 func TestP10StreamsAreBounded(t *testing.T) {
 	serves := []string{".SetStreamHandler(", ".SetStreamHandlerMatch("}
 	bounds := []string{"host.Bound(", ".SetDeadline(", ".SetReadDeadline(", "deal.Answer("} // the last sets deadlines itself

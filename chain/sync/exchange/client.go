@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/host"
 	"github.com/lodenet/lode/network/peers"
 )
@@ -37,6 +38,8 @@ const (
 	maxAttempts      = 5
 	usefulAnswer     = 0.2 // points of a peer's score
 	readBuffer       = 64 << 10
+	maxPeerQuestions = 4 // what a peer of ours answers at once
+	maxQuestions     = 32
 )
 
 // ErrNoPeers: nobody is there to ask. Wait for peers and ask again.
@@ -56,6 +59,17 @@ type Session interface {
 type ClientOptions struct {
 	// MinRate is how many bytes per second an answer must bring, over 10 s; default 32 KiB.
 	MinRate int
+	// Answers is where answers meet their questions; NewDesk makes one. Nil makes one that
+	// nobody can see.
+	Answers *Desk
+}
+
+// Desk bounds the questions that are open and counts the answers.
+type Desk = dispatch.Desk[*Response]
+
+// NewDesk makes the desk of a client.
+func NewDesk(d *dispatch.Dispatcher) (*Desk, error) {
+	return dispatch.NewDesk[*Response](d, "chain answers", dispatch.DeskOptions{PerPeer: maxPeerQuestions, Total: maxQuestions})
 }
 
 // Client asks peers. Safe from many goroutines.
@@ -63,6 +77,7 @@ type Client struct {
 	host    libp2phost.Host
 	session Session
 	rate    int
+	answers *Desk
 	clk     clock.Clock
 	log     *slog.Logger
 	tracker tracker
@@ -73,7 +88,10 @@ func NewClient(h libp2phost.Host, session Session, opt ClientOptions, clk clock.
 	if opt.MinRate <= 0 {
 		opt.MinRate = defaultRate
 	}
-	return &Client{host: h, session: session, rate: opt.MinRate, clk: clk, log: log}
+	if opt.Answers == nil {
+		opt.Answers, _ = NewDesk(dispatch.New()) // its options are right and it is open
+	}
+	return &Client{host: h, session: session, rate: opt.MinRate, answers: opt.Answers, clk: clk, log: log}
 }
 
 // Headers fetches up to n tipsets from a key on toward the genesis, newest first; there may
@@ -196,17 +214,37 @@ var errOpen = errors.New("open stream")
 // errSlow: the answer came too slowly.
 var errSlow = errors.New("answer is too slow")
 
-// request runs one stream with one peer.
+// request puts a question to one peer and takes its answer, once there is a credit for it.
 func (c *Client) request(ctx context.Context, p peer.ID, req *Request) (*Response, error) {
+	q, err := c.answers.Ask(ctx, string(p))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOpen, err)
+	}
+	defer q.Close()
+	resp, n, err := c.stream(ctx, p, req)
+	if err != nil {
+		return nil, err
+	}
+	c.answers.Complete(q.ID(), dispatch.Envelope[*Response]{From: string(p), At: c.clk.Now(), Size: n, Msg: resp})
+	select {
+	case e := <-q.Answer():
+		return e.Msg, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// stream runs one stream with one peer: the question, and the answer with its size.
+func (c *Client) stream(ctx context.Context, p peer.ID, req *Request) (_ *Response, size int, _ error) {
 	var buf bytes.Buffer
 	if err := req.MarshalCBOR(&buf); err != nil {
-		return nil, fmt.Errorf("encode request: %w", err)
+		return nil, 0, fmt.Errorf("encode request: %w", err)
 	}
 	openCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	st, err := c.host.NewStream(network.WithNoDial(openCtx, "the chain is asked of connected peers"), p, Protocol)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errOpen, err)
+		return nil, 0, fmt.Errorf("%w: %w", errOpen, err)
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -235,15 +273,15 @@ func (c *Client) request(ctx context.Context, p peer.ID, req *Request) (*Respons
 	if err != nil {
 		_ = st.Reset()
 		if cause := context.Cause(ctx); cause != nil {
-			return nil, cause
+			return nil, 0, cause
 		}
 		if in.err == nil { // the bytes came and make no sense
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+			return nil, 0, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
-		return nil, fmt.Errorf("read answer: %w", in.err)
+		return nil, 0, fmt.Errorf("read answer: %w", in.err)
 	}
 	_ = st.Close()
-	return &resp, nil
+	return &resp, int(in.n.Load()), nil
 }
 
 // responseLimit bounds an answer by what was asked for.

@@ -18,6 +18,7 @@ import (
 	"github.com/lodenet/lode/chain/sync/chaintest"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/host"
 	"github.com/lodenet/lode/network/host/hosttest"
 	"github.com/lodenet/lode/network/peers"
@@ -59,7 +60,7 @@ func (s *session) Useful(p peer.ID, _ float64) {
 
 func serve(t *testing.T, h *host.Host, chain Chain) *Server {
 	t.Helper()
-	s := NewServer(h, chain, hosttest.Quiet())
+	s := NewServer(h, chain, dispatch.New(), hosttest.Quiet())
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -193,7 +194,7 @@ func TestServerStatuses(t *testing.T) {
 		{"unknown head", chain, Request{other.Cids(), 5, Headers}, NotFound, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := NewServer(nil, c.chain, hosttest.Quiet())
+			s := NewServer(nil, c.chain, dispatch.New(), hosttest.Quiet())
 			a := s.answer(t.Context(), &c.req)
 			if a.status != c.status || a.n != c.tipsets {
 				t.Errorf("%s with %d tipsets, want %s with %d", a.status, a.n, c.status, c.tipsets)
@@ -221,7 +222,7 @@ func TestServerStatuses(t *testing.T) {
 func TestServerStopsAtItsBudget(t *testing.T) {
 	chain := chaintest.New(t)
 	head := chain.Extend(chain.Genesis(), 12, 2, "a")
-	s := NewServer(nil, chain, hosttest.Quiet())
+	s := NewServer(nil, chain, dispatch.New(), hosttest.Quiet())
 	s.budget = 3000
 	a := s.answer(t.Context(), &Request{head.Cids(), 10, Headers | Messages})
 	if a.status != Partial || a.n == 0 || a.n >= 10 || a.chain.Len() > 2*s.budget {
@@ -257,7 +258,7 @@ func TestServerRefusesFloods(t *testing.T) {
 		req := &Request{chain.Genesis().Cids(), 1, Headers}
 		for range 10 {
 			wg.Go(func() {
-				r, err := client.request(t.Context(), hosts[1].ID(), req)
+				r, _, err := client.stream(t.Context(), hosts[1].ID(), req) // without a credit
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -316,7 +317,7 @@ func TestMaliciousServers(t *testing.T) {
 				good, head := chain(t)
 				client, s, hosts := pair(t, nil, good)
 				liar := hosts[1]
-				honest := NewServer(liar, good, hosttest.Quiet())
+				honest := NewServer(liar, good, dispatch.New(), hosttest.Quiet())
 				liar.SetStreamHandler(Protocol, func(st network.Stream) {
 					defer st.Close()
 					var req Request

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/lodenet/lode/chain/sync/chaintest"
+	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/host/hosttest"
 )
 
@@ -12,7 +13,7 @@ import (
 func seeds(f *testing.F) (requests, responses [][]byte) {
 	chain := chaintest.New(f)
 	head := chain.Extend(chain.Genesis(), 4, 2, "a")
-	s := NewServer(nil, chain, hosttest.Quiet())
+	s := NewServer(nil, chain, dispatch.New(), hosttest.Quiet())
 	for _, options := range []uint64{Headers, Messages, Headers | Messages, 0} {
 		req := Request{Head: head.Cids(), Length: 4, Options: options}
 		var q, r bytes.Buffer
@@ -36,7 +37,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	chain := chaintest.New(f)
 	chain.Extend(chain.Genesis(), 4, 2, "a")
-	s := NewServer(nil, chain, hosttest.Quiet())
+	s := NewServer(nil, chain, dispatch.New(), hosttest.Quiet())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var req Request
 		if req.UnmarshalCBOR(bytes.NewReader(b)) != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/host"
 	cbg "github.com/whyrusleeping/cbor-gen"
 )
@@ -35,13 +36,16 @@ type Chain interface {
 	BlockMessages(ctx context.Context, h *types.BlockHeader) ([]*types.Message, []*types.SignedMessage, error)
 }
 
-// Server answers the requests of peers.
+// Server answers the requests of peers. A request goes through the dispatcher to one of the
+// workers, so that a request which nobody has room for is refused, and counted there.
 type Server struct {
-	host   libp2phost.Host
-	chain  Chain
-	budget int // bytes of one answer; its first tipset comes in any case
-	log    *slog.Logger
-	ready  chan struct{}
+	host       libp2phost.Host
+	chain      Chain
+	dispatcher *dispatch.Dispatcher
+	requests   *dispatch.Topic[*asked]
+	budget     int // bytes of one answer; its first tipset comes in any case
+	log        *slog.Logger
+	ready      chan struct{}
 
 	mu      sync.Mutex
 	stopped bool            // guarded by mu: after Run
@@ -50,10 +54,17 @@ type Server struct {
 	wg      sync.WaitGroup  // Add under mu and before stopped
 }
 
+// asked is a request on its way to a worker.
+type asked struct {
+	ctx   context.Context // of the stream; a request that is in a queue has no other home
+	req   *Request
+	reply chan answer // has room for the one answer
+}
+
 // NewServer prepares a server; Run starts it.
-func NewServer(h libp2phost.Host, chain Chain, log *slog.Logger) *Server {
+func NewServer(h libp2phost.Host, chain Chain, d *dispatch.Dispatcher, log *slog.Logger) *Server {
 	return &Server{
-		host: h, chain: chain, budget: answerBudget, log: log,
+		host: h, chain: chain, dispatcher: d, requests: dispatch.NewTopic[*asked]("chain requests"), budget: answerBudget, log: log,
 		ready: make(chan struct{}), busy: make(map[peer.ID]int),
 	}
 }
@@ -64,6 +75,22 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 // Run answers until the context ends, then waits for the answers under way. It can be
 // called once.
 func (s *Server) Run(ctx context.Context) error {
+	sub, err := dispatch.Subscribe(s.dispatcher, s.requests, dispatch.SubOptions[*asked]{
+		Queue: maxAnswers, MaxBytes: maxAnswers * maxRequestBytes,
+	})
+	if err != nil {
+		return fmt.Errorf("chain exchange: %w", err)
+	}
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer sub.Close()
+	for range maxAnswers {
+		workers.Go(func() {
+			for e := range sub.C() {
+				e.Msg.reply <- s.answer(e.Msg.ctx, e.Msg.req)
+			}
+		})
+	}
 	s.host.SetStreamHandler(Protocol, func(st network.Stream) { s.handle(ctx, st) })
 	close(s.ready)
 	<-ctx.Done()
@@ -137,9 +164,28 @@ func (s *Server) serve(ctx context.Context, st network.Stream, free bool) error 
 	defer host.Bound(ctx, st)()
 	a := answer{status: GoAway, text: "too many requests at once"}
 	if free {
-		a = s.answer(ctx, &req)
+		q := &asked{ctx: ctx, req: &req, reply: make(chan answer, 1)}
+		r := dispatch.Publish(s.requests, dispatch.Envelope[*asked]{
+			From: string(st.Conn().RemotePeer()), Size: requestSize(&req), Msg: q,
+		})
+		if r.Delivered > 0 {
+			select {
+			case a = <-q.reply:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 	}
 	return a.write(st)
+}
+
+// requestSize is about what a request holds in memory.
+func requestSize(r *Request) int {
+	n := 64
+	for _, c := range r.Head {
+		n += c.ByteLen()
+	}
+	return n
 }
 
 // answer is a response whose tipsets are encoded already.

@@ -77,6 +77,7 @@ func (g *Gate) block(ctx context.Context, from peer.ID, data []byte) gossip.Verd
 	}
 	tok, fresh := g.begin(blockTopic, m.Cid())
 	if !fresh {
+		g.Blocks.Duplicate()
 		return gossip.Ignore
 	}
 	verdict, err := g.checks.Block(ctx, m)

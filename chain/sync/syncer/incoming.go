@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -26,11 +25,7 @@ const (
 )
 
 // byPeer keeps one peer from filling the queue.
-func byPeer(e dispatch.Envelope[*types.BlockMsg]) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(e.From))
-	return h.Sum64()
-}
+func byPeer(e dispatch.Envelope[*types.BlockMsg]) uint64 { return dispatch.PeerKey(e.From) }
 
 // incomingLoop completes gossip blocks, one at a time; several of it run.
 func (s *Syncer) incomingLoop(ctx context.Context, in <-chan dispatch.Envelope[*types.BlockMsg]) {

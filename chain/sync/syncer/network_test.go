@@ -48,7 +48,7 @@ func startNode(t *testing.T, id int, h *host.Host, chain *chaintest.Chain, boots
 	n := &node{t: t, id: id, host: h, chain: chain, engine: &chaintest.Engine{Chain: chain.Store}}
 	greet := hello.New(h, chain, chaintest.Weigh, func(h hello.Head) { n.Offer(h.Peer, h.Key, h.Height, h.Weight) }, clk, log)
 	n.peers = peers.New(h, peers.NewBans(clk), greet, peers.Options{Bootstrap: bootstrap}, clk, log)
-	server := exchange.NewServer(h, chain, log)
+	server := exchange.NewServer(h, chain, dispatch.New(), log)
 	client := exchange.NewClient(h, n.peers, exchange.ClientOptions{}, clk, log)
 	swap := bitswap.New(h, chain, bitswap.Options{Prefix: bitswap.ChainPrefix}, log)
 	n.gate = inbound.New(inbound.Checks{

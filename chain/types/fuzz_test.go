@@ -192,6 +192,11 @@ func FuzzParseNetwork(f *testing.F) {
 	b, err := types.Devnet().Encode()
 	require.NoError(f, err)
 	f.Add(b)
+	keys := types.Devnet()
+	keys.Keys = types.Keys{InsecureSeed: "s", Verifying: map[string]types.KeyBytes{"a": {1}, "b": {2, 3}}}
+	b, err = keys.Encode()
+	require.NoError(f, err)
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := types.ParseNetwork(b)
 		if err != nil {

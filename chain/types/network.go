@@ -21,6 +21,9 @@ const NetworkVersion = network.Version16
 // proof to its statement, and that is all.
 const ProofsInsecure = "insecure"
 
+// ProofsGroth16 names the proof system of succinct proofs.
+const ProofsGroth16 = "groth16"
+
 // Network is the data that, with a genesis CAR, defines a network (network.toml). It is
 // immutable once a node has started.
 type Network struct {
@@ -44,6 +47,7 @@ type Network struct {
 	Beacon    string   `toml:"beacon"` // "local"
 	Bootstrap []string `toml:"bootstrap"`
 	Policy    Policy   `toml:"policy"`
+	Keys      Keys     `toml:"keys,omitempty"`
 }
 
 // Policy is what a network sets of the actors' policy (spec chain.md h.4). Durations are in
@@ -141,6 +145,9 @@ func (n Network) Check() error {
 	}
 	if _, err := n.SealProof(); err != nil {
 		return err
+	}
+	if err := n.Keys.check(); err != nil {
+		return fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	if _, err := n.Circulating(); err != nil {
 		return err

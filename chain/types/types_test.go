@@ -1,6 +1,7 @@
 package types_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
@@ -338,12 +339,31 @@ func TestNetworkFile(t *testing.T) {
 		"circulating":        func(n *types.Network) { n.CirculatingAtGenesis = "-1" },
 		"circulating long":   func(n *types.Network) { n.CirculatingAtGenesis = strings.Repeat("9", 1<<20) },
 		"genesis":            func(n *types.Network) { n.Genesis = "x" },
+		"key without name":   func(n *types.Network) { n.Keys.Verifying = map[string]types.KeyBytes{"": {1}} },
+		"key without bytes":  func(n *types.Network) { n.Keys.Verifying = map[string]types.KeyBytes{"a": nil} },
+		"key name":           func(n *types.Network) { n.Keys.Verifying = map[string]types.KeyBytes{strings.Repeat("a", 129): {1}} },
+		"long seed":          func(n *types.Network) { n.Keys.InsecureSeed = strings.Repeat("a", 257) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := types.Devnet()
 			change(&n)
 			require.Error(t, n.Check())
 		})
+	}
+}
+
+func TestNetworkKeys(t *testing.T) {
+	n := types.Devnet()
+	n.Proofs = types.ProofsGroth16
+	n.Keys = types.Keys{InsecureSeed: "everybody knows", Verifying: map[string]types.KeyBytes{"b-1": {1, 2, 3}, "a": bytes.Repeat([]byte{0xff}, 9000)}}
+	b, err := n.Encode()
+	require.NoError(t, err)
+	again, err := types.ParseNetwork(b)
+	require.NoError(t, err)
+	require.Equal(t, n.Keys, again.Keys)
+	for _, bad := range []string{"b-1 = \"AQI\"", "b-1 = \"A\\u0000\"", "b-1 = 1", "b-1 = \"\""} {
+		_, err := types.ParseNetwork(bytes.Replace(b, []byte("b-1 = \"AQID\""), []byte(bad), 1))
+		require.Error(t, err, bad)
 	}
 }
 

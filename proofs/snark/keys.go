@@ -1,0 +1,88 @@
+package snark
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/filecoin-project/go-state-types/abi"
+
+	"github.com/lodenet/lode/proofs/circuit"
+	"github.com/lodenet/lode/proofs/params"
+	"github.com/lodenet/lode/proofs/registry"
+)
+
+// Name is the proof system's, as network.toml spells it.
+const Name = "groth16"
+
+func ofPoSt(p registry.PoSt) (*circuit.Statement, error) {
+	if p.Winning {
+		return circuit.Winning(p)
+	}
+	return circuit.Window(p)
+}
+
+// MakeKeys finds the keys of a network that anybody can cheat on, or makes them from the
+// public seed, which takes minutes, and returns the verifying ones by circuit.
+func MakeKeys(ctx context.Context, s *params.Store, size abi.SectorSize, seed []byte) (map[string][]byte, error) {
+	circuits, err := params.Circuits(size)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]byte{}
+	for _, c := range circuits {
+		want := params.Want{Circuit: c, Seed: seed}
+		if string(seed) == params.DevnetSeed {
+			if want.Pin, err = devnetPin(c.Name()); err != nil {
+				return nil, err
+			}
+		}
+		keys, err := s.ProvingKey(ctx, want)
+		if err != nil {
+			return nil, err
+		}
+		out[c.Name()] = keys.Key.VerifyingKey().Bytes()
+		if err := keys.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// ErrAmbiguous: a folder has several keys of one circuit. Keep those of one network there.
+var ErrAmbiguous = errors.New("several keys of one circuit")
+
+// CeremonyKeys are the verifying keys of a network whose keys a ceremony made and that were
+// imported into the store's folder. Insecure ones are left alone.
+func CeremonyKeys(ctx context.Context, s *params.Store, size abi.SectorSize) (map[string][]byte, error) {
+	circuits, err := params.Circuits(size)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]byte{}
+	for _, c := range circuits {
+		want := params.Want{Circuit: c}
+		for _, e := range entries {
+			if e.Circuit != c.Name() || e.Insecure || e.Digest == want.Pin || e.Problem != "" {
+				continue
+			}
+			if want.Pin != (params.Want{}).Pin {
+				return nil, fmt.Errorf("%s: %w %s", s.Dir(), ErrAmbiguous, c.Name())
+			}
+			want.Pin = e.Digest
+		}
+		if want.Pin == (params.Want{}).Pin {
+			return nil, fmt.Errorf("%s: %w: none of %s that a ceremony made", s.Dir(), params.ErrMissing, c.Name())
+		}
+		vk, err := s.VerifyingKey(ctx, want)
+		if err != nil {
+			return nil, err
+		}
+		out[c.Name()] = vk.Bytes()
+	}
+	return out, nil
+}

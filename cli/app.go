@@ -113,7 +113,7 @@ type group struct {
 func (a *app) groups() []group {
 	return []group{
 		{"Node", []*cobra.Command{
-			a.versionCmd(), a.initCmd(), a.daemonCmd(), a.stopCmd(), a.statusCmd(), a.waitAPICmd(), a.authCmd(), a.configCmd(), a.idCmd(),
+			a.versionCmd(), a.initCmd(), a.daemonCmd(), a.stopCmd(), a.statusCmd(), a.waitAPICmd(), a.authCmd(), a.configCmd(), a.idCmd(), a.proveCmd(),
 		}},
 		{"Networks", []*cobra.Command{a.demoCmd(), a.devnetCmd(), a.networkCmd(), a.paramsCmd()}},
 		{"Chain", []*cobra.Command{

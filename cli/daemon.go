@@ -84,6 +84,9 @@ func (a *app) daemon(ctx context.Context, fl daemonFlags) (err error) {
 		}
 	}
 	opt.Clock = clk
+	if opt.Proving, err = a.proving(); err != nil {
+		return errors.Join(err, r.Close())
+	}
 	n, err := node.New(ctx, opt) // closes the repo when it fails
 	if err != nil {
 		return err

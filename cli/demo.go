@@ -22,14 +22,19 @@ func (fl *devnetFlags) register(f *pflag.FlagSet) {
 	f.IntVar(&fl.nodes, "nodes", 3, "nodes of the network; the first ones are miners")
 	f.IntVar(&fl.miners, "miners", 1, "how many of them are providers and mine")
 	f.IntVar(&fl.presealed, "presealed", 2, "sectors that each miner starts with")
-	f.StringVar(&fl.proofs, "proofs", "insecure", "proof system")
+	f.StringVar(&fl.proofs, "proofs", "insecure", "proof system: insecure, or groth16 with succinct proofs")
 	f.StringVar(&fl.sector, "sector-size", "8MiB", "2KiB, 8MiB or 512MiB")
-	f.DurationVar(&fl.epoch, "epoch", 4*time.Second, "length of an epoch, whole seconds")
+	f.DurationVar(&fl.epoch, "epoch", 0, "length of an epoch, whole seconds (default: 4s, and "+groth16Epoch.String()+" with groth16)")
 }
 
-func (fl *devnetFlags) spec() (devnet.Spec, error) {
+// spec is the network that the flags describe.
+func (a *app) spec(fl devnetFlags) (devnet.Spec, error) {
 	net, err := networkFlags{proofs: fl.proofs, sector: fl.sector, epoch: fl.epoch}.network()
-	return devnet.Spec{Network: net, Nodes: fl.nodes, Miners: fl.miners, PresealedSectors: fl.presealed}, err
+	if err != nil {
+		return devnet.Spec{}, err
+	}
+	proving, err := a.proving()
+	return devnet.Spec{Network: net, Nodes: fl.nodes, Miners: fl.miners, PresealedSectors: fl.presealed, Proving: proving}, err
 }
 
 func (a *app) demoCmd() *cobra.Command {
@@ -47,7 +52,7 @@ func (a *app) demoCmd() *cobra.Command {
 			f.StringVar(&level, "log", "error", "what the nodes log to standard error: debug, info, warn or error")
 		},
 		run: func(ctx context.Context, _ []string) error {
-			spec, err := fl.spec()
+			spec, err := a.spec(fl)
 			if err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ func (a *app) devnetUp() *cobra.Command {
 		use: "up", short: "Start a devnet, making it first if need be",
 		long: "Start every node of the devnet that is down, one process a node, and return when each node's RPC answers. A folder without a devnet gets a new one of the wanted shape. " +
 			"After a pause, however long, the network's clock goes on as if no time had passed. Without --detach it stays in the foreground and stops the nodes when it is interrupted.",
-		example: "  lode devnet up --detach\n  lode devnet up --dir net --nodes 3 --proofs insecure --epoch 4s",
+		example: "  lode devnet up --detach\n  lode devnet up --dir net --nodes 3 --proofs insecure --epoch 4s\n  lode devnet up --dir net --proofs groth16 --sector-size 2KiB",
 		flags: func(f *pflag.FlagSet) {
 			dirFlag(f, &dir)
 			fl.register(f)
@@ -74,7 +74,7 @@ func (a *app) openDevnet(ctx context.Context, dir string, fl devnetFlags) (*devn
 	if !errors.Is(err, devnet.ErrNoDevnet) {
 		return folder, err
 	}
-	spec, err := fl.spec()
+	spec, err := a.spec(fl)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +90,10 @@ func (a *app) openDevnet(ctx context.Context, dir string, fl devnetFlags) (*devn
 // greet says what runs and what to try.
 func (a *app) greet(w io.Writer, f *devnet.Folder, st *devnet.Status) error {
 	fmt.Fprintf(w, "devnet %s in %s, proof system %s\n", st.Network, st.Dir, st.Proofs)
-	if st.Proofs == "insecure" {
-		fmt.Fprintln(w, "NOTE: the proof system \"insecure\" proves nothing to anyone; use it for development only")
+	if net, err := a.networkOf([]string{st.Dir}); err != nil {
+		return err
+	} else if warning := devnet.Warning(net); warning != "" {
+		fmt.Fprintln(w, warning)
 	}
 	if st.Paused > 0 {
 		fmt.Fprintf(w, "the network's clock is %s behind this machine's, the time it did not run\n", st.Paused.Round(time.Second))

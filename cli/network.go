@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,10 +29,10 @@ func (a *app) networkCmd() *cobra.Command {
 
 // networkFlags are those that set a network's parameters.
 type networkFlags struct {
-	params, name, out, proofs, sector, funds string
-	epoch                                    time.Duration
-	miners, accounts, presealed              int
-	start                                    time.Duration
+	params, name, out, proofs, keys, sector, funds string
+	epoch                                          time.Duration
+	miners, accounts, presealed                    int
+	start                                          time.Duration
 }
 
 func (a *app) networkNew() *cobra.Command {
@@ -37,13 +40,15 @@ func (a *app) networkNew() *cobra.Command {
 	return a.verb(verb{
 		use: "new", short: "Make the genesis of a new network",
 		long: "Make the genesis of a new network: network.toml and genesis.car, which every node needs, and a folder for each miner and account with its keys and first sectors, which lode init --preseal takes in.\n" +
-			"A network never runs the proof system insecure by default; ask for it with --proofs insecure.",
-		example: "  lode network new --out net --name office --miners 2 --accounts 3 --proofs insecure\n  lode network new --out net --params my-network.toml --proofs insecure",
+			"Proof systems are groth16, with succinct proofs, and insecure, which proves nothing to anyone. " +
+			"The keys of groth16 are those of a ceremony with --keys, else they are derived from a public seed, so that anyone can forge proofs: such a network is for development, and says so.",
+		example: "  lode network new --out net --name office --miners 2 --accounts 3 --proofs groth16 --keys ceremony-keys\n  lode network new --out net --params my-network.toml --proofs insecure",
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&fl.out, "out", "", "folder to write, which must not exist (needed)")
 			f.StringVar(&fl.params, "params", "", "a network.toml whose parameters to take (default: the devnet's)")
 			f.StringVar(&fl.name, "name", "", "the network's name")
 			f.StringVar(&fl.proofs, "proofs", "", "proof system (needed unless --params names one)")
+			f.StringVar(&fl.keys, "keys", "", "folder with the keys that a ceremony made for this network (lode params import, with LODE_PARAMS)")
 			f.StringVar(&fl.sector, "sector-size", "", "2KiB, 8MiB, 512MiB or 32GiB")
 			f.DurationVar(&fl.epoch, "epoch", 0, "length of an epoch, whole seconds")
 			f.IntVar(&fl.miners, "miners", 1, "miners")
@@ -71,7 +76,16 @@ func (a *app) newNetwork(ctx context.Context, fl networkFlags) error {
 	if err != nil {
 		return err
 	}
-	spec := devnet.Spec{Network: net, Nodes: fl.miners + fl.accounts, Miners: fl.miners, PresealedSectors: fl.presealed, Funds: funds}
+	if fl.keys != "" {
+		if err := ceremonyKeys(ctx, fl.keys, &net); err != nil {
+			return err
+		}
+	}
+	proving, err := a.proving()
+	if err != nil {
+		return err
+	}
+	spec := devnet.Spec{Network: net, Nodes: fl.miners + fl.accounts, Miners: fl.miners, PresealedSectors: fl.presealed, Funds: funds, Proving: proving}
 	tmp := strings.TrimRight(fl.out, string(filepath.Separator)) + ".new"
 	birth, err := a.birth(ctx, tmp, spec, fl)
 	if err != nil {
@@ -134,10 +148,10 @@ func (fl networkFlags) network() (types.Network, error) {
 	}
 	switch net.Proofs {
 	case "":
-		return net, usagef("name the proof system with --proofs; this version has %q alone, which proves nothing to anyone and is for development", types.ProofsInsecure)
-	case types.ProofsInsecure:
+		return net, usagef("name the proof system with --proofs: %s, or %s, which proves nothing to anyone and is for development", types.ProofsGroth16, types.ProofsInsecure)
+	case types.ProofsInsecure, types.ProofsGroth16:
 	default:
-		return net, usagef("there is no proof system %q; this version has %q alone", net.Proofs, types.ProofsInsecure)
+		return net, usagef("there is no proof system %q; there are %s and %s", net.Proofs, types.ProofsGroth16, types.ProofsInsecure)
 	}
 	if fl.sector != "" {
 		n, err := parseSize(fl.sector)
@@ -145,6 +159,9 @@ func (fl networkFlags) network() (types.Network, error) {
 			return net, err
 		}
 		net.Policy.SectorSize, net.Policy.MinPower = n, n
+	}
+	if fl.epoch == 0 && fl.params == "" && net.Proofs == types.ProofsGroth16 {
+		fl.epoch = groth16Epoch
 	}
 	if fl.epoch != 0 {
 		if fl.epoch < time.Second || fl.epoch%time.Second != 0 {
@@ -218,10 +235,25 @@ func (a *app) showBirth(dir string, b *devnet.Birth) error {
 func showNetwork(w io.Writer, n types.Network) error {
 	p := n.Policy
 	return fields(w, "Network", n.Name, "Genesis", n.Genesis, "Begins", when(time.Unix(int64(n.GenesisTime), 0)), "Epoch", fmt.Sprintf("%d s", n.EpochSeconds),
-		"Proofs", proofsNote(n.Proofs), "Beacon", n.Beacon, "Addresses", n.AddressPrefix+"…", "Sector size", size(p.SectorSize),
+		"Proofs", proofsNote(n.Proofs), "Keys", keysNote(n.Keys), "Beacon", n.Beacon, "Addresses", n.AddressPrefix+"…", "Sector size", size(p.SectorSize),
 		"Power to mine", size(p.MinPower), "Proving period", epochs(p.ProvingPeriod, n), "Deadline", epochs(p.ChallengeWindow, n),
 		"Pre-commit delay", epochs(p.PreCommitChallengeDelay, n), "Prove commit within", epochs(p.MaxProveCommitDuration, n),
 		"Bootstrap", strings.Join(n.Bootstrap, " "))
+}
+
+// keysNote names the verifying keys of a network, and says whether they can be trusted.
+func keysNote(k types.Keys) string {
+	if len(k.Verifying) == 0 {
+		return ""
+	}
+	note := "from a ceremony"
+	if k.InsecureSeed != "" {
+		note = fmt.Sprintf("INSECURE, from the public seed %q: anyone can forge proofs", k.InsecureSeed)
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Verifying)) {
+		note += fmt.Sprintf("\n    %s %x", name, sha256.Sum256(k.Verifying[name]))
+	}
+	return note
 }
 
 // epochs shows a number of epochs with the time they take.

@@ -20,6 +20,7 @@ import (
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/chain/types/sigs"
 	"github.com/lodenet/lode/network/host"
+	"github.com/lodenet/lode/node"
 	"github.com/lodenet/lode/storage/sealing"
 )
 
@@ -34,6 +35,9 @@ type Spec struct {
 	PresealedSectors int
 	// Funds is what each node's account starts with, in attoFIL; zero means 1,000,000 FIL.
 	Funds abi.TokenAmount
+	// Proving says where proving keys are and how providers prove; a network of succinct
+	// proofs needs it.
+	Proving node.Proving
 }
 
 // Key is a private key in the wallet's form.
@@ -84,6 +88,9 @@ func (s *Spec) check() error {
 // network's epoch 0 is at start, which is asked for once the sealing is done.
 func Create(ctx context.Context, dir string, s Spec, start func() time.Time, progress func(step string, done float64)) (*Birth, error) {
 	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if err := s.makeKeys(ctx, progress); err != nil {
 		return nil, err
 	}
 	if s.Funds.Nil() || s.Funds.IsZero() {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/google/uuid"
@@ -53,7 +54,7 @@ type demo struct {
 // Demo runs the main job on a network of its own and tells it on out. It returns an error
 // unless the file came back byte for byte.
 func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (err error) {
-	d := &demo{opt: opt, dir: opt.Dir, story: newStory(out, 6)}
+	d := &demo{opt: opt, dir: opt.Dir, story: newStory(out, steps(opt.Spec.Network))}
 	if opt.Spec.Nodes < 1 {
 		return fmt.Errorf("%w: a demo needs at least one node", ErrSpec)
 	}
@@ -68,8 +69,11 @@ func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (err error) {
 	}
 	n := opt.Spec.Network
 	d.story.say("lode demo: %d nodes, sectors of %s, an epoch of %d s, proof system %s", opt.Spec.Nodes, bytesText(n.Policy.SectorSize), n.EpochSeconds, n.Proofs)
-	if n.Proofs == types.ProofsInsecure {
-		d.story.say("NOTE: the proof system \"insecure\" binds proofs to their statements and proves nothing to anyone else")
+	if err := d.makeKeys(ctx); err != nil {
+		return err
+	}
+	if w := Warning(d.opt.Spec.Network); w != "" {
+		d.story.say("%s", w)
 	}
 	if err := d.start(ctx); err != nil {
 		return err
@@ -87,6 +91,14 @@ func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (err error) {
 	}
 	d.story.say("OK: stored, sealed, proven, and back byte for byte, in %.0f s", d.story.total().Seconds())
 	return nil
+}
+
+// steps is how many a demo has.
+func steps(n types.Network) int {
+	if n.Proofs == types.ProofsGroth16 {
+		return 7
+	}
+	return 6
 }
 
 // pickFile checks the given file, or cuts the sample.
@@ -118,6 +130,27 @@ func (d *demo) pickFile() error {
 	}
 	_, err = io.CopyN(out, in, sampleBytes)
 	return errors.Join(err, out.Close())
+}
+
+// makeKeys finds or makes the proving keys, before any clock runs.
+func (d *demo) makeKeys(ctx context.Context) error {
+	if d.opt.Spec.Network.Proofs != types.ProofsGroth16 {
+		return nil
+	}
+	d.story.begin("keys")
+	last := ""
+	err := d.opt.Spec.makeKeys(ctx, func(step string, done float64) {
+		d.story.bar(done, step)
+		if step != last { // for those who see no bar
+			last = step
+			d.story.note("%s", step)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	d.story.end("%d circuits have keys in %s", len(d.opt.Spec.Network.Keys.Verifying), d.opt.Spec.Proving.Keys)
+	return nil
 }
 
 func (d *demo) start(ctx context.Context) error {
@@ -301,7 +334,7 @@ func (d *demo) figures(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.story.say("blocks: %d made, %d late, %d missed; memory of the process: %s", mining.Mined, mining.Late, mining.Missed, peakMemory())
+	d.story.say("blocks: %d made, %d late, %d missed; memory of the process: %s, of its largest child: %s", mining.Mined, mining.Late, mining.Missed, peakMemory(), peakChild())
 	for _, m := range d.net.Birth.Members {
 		size, err := diskUse(filepath.Join(d.dir, "net", m.Name))
 		if err != nil {
@@ -325,6 +358,16 @@ func peakMemory() string {
 		}
 	}
 	return "unknown"
+}
+
+// peakChild is the largest resident size that a child had which has ended: children make the
+// long proofs. One that runs beside the process adds to it.
+func peakChild() string {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u); err != nil {
+		return "unknown"
+	}
+	return bytesText(uint64(u.Maxrss) << 10)
 }
 
 // diskUse sums up the files of a folder. Files come and go while a node runs.

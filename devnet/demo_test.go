@@ -7,6 +7,10 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/node"
+	"github.com/lodenet/lode/proofs/params"
 )
 
 // TestDemoStoresAndRetrieves runs the main job on small sectors: the file is larger than
@@ -23,6 +27,33 @@ func TestDemoStoresAndRetrieves(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := Demo(ctx, DemoOptions{Spec: testSpec(3), File: file, Dir: t.TempDir(), Log: testLog(t)}, os.Stdout); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDemoProves runs the main job with succinct proofs. It needs a gigabyte of keys in the
+// usual folder, which it makes when they are missing.
+func TestDemoProves(t *testing.T) {
+	if os.Getenv("LODE_LONG") != "1" {
+		t.Skip("a succinct proof of replication takes minutes (LODE_LONG=1 runs it)")
+	}
+	dir, err := params.DefaultDir(os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := testSpec(2)
+	spec.Network.Proofs = types.ProofsGroth16
+	spec.Network.EpochSeconds, spec.Network.PropagationMillis = 10, 2000
+	spec.Proving = node.Proving{Keys: dir, Command: []string{exe, "prove"}}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("proven"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Demo(t.Context(), DemoOptions{Spec: spec, File: file, Dir: t.TempDir(), Log: testLog(t)}, os.Stdout); err != nil {
 		t.Fatal(err)
 	}
 }

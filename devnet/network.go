@@ -37,7 +37,7 @@ func Launch(ctx context.Context, dir string, spec Spec, clk clock.Clock, log *sl
 	}
 	n := &Network{Birth: birth}
 	for _, m := range birth.Members {
-		started, err := startNode(ctx, filepath.Join(dir, m.Name), m.Name, clk, log)
+		started, err := startNode(ctx, filepath.Join(dir, m.Name), m.Name, spec.Proving, clk, log)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", m.Name, err), n.Stop(context.WithoutCancel(ctx)))
 		}
@@ -46,12 +46,12 @@ func Launch(ctx context.Context, dir string, spec Spec, clk clock.Clock, log *sl
 	return n, nil
 }
 
-func startNode(ctx context.Context, dir, name string, clk clock.Clock, log *slog.Logger) (*node.Node, error) {
+func startNode(ctx context.Context, dir, name string, proving node.Proving, clk clock.Clock, log *slog.Logger) (*node.Node, error) {
 	r, err := repo.Open(dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	n, err := node.New(ctx, node.Options{Repo: r, Log: log.With("node", name), Clock: clk, Name: name, Version: "devnet"})
+	n, err := node.New(ctx, node.Options{Repo: r, Log: log.With("node", name), Clock: clk, Name: name, Version: "devnet", Proving: proving})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -20,16 +21,24 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/storage/prover"
 )
 
 // deafEnv makes a fake node take connections and never answer.
 const deafEnv = "LODE_TEST_DEAF"
 
-// The test binary stands for lode when it is started as `daemon --repo R --devnet D`.
+// The test binary stands for lode when it is started as `daemon --repo R --devnet D`, and as
+// `prove`.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 6 && os.Args[1] == "daemon" {
 		if err := fakeNode(os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == "prove" {
+		if err := prover.Serve(context.Background(), os.Stdin, os.Stdout, slog.Default(), func() { os.Exit(1) }); err != nil {
 			os.Exit(1)
 		}
 		return

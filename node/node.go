@@ -41,7 +41,6 @@ import (
 	"github.com/lodenet/lode/network/tunnel"
 	"github.com/lodenet/lode/node/lifecycle"
 	"github.com/lodenet/lode/proofs"
-	"github.com/lodenet/lode/proofs/insecure"
 	"github.com/lodenet/lode/repo"
 	"github.com/lodenet/lode/wallet"
 )
@@ -58,18 +57,14 @@ type Options struct {
 	Host *host.Host
 	// Libp2p are further options of the host that the settings describe, applied last.
 	Libp2p []libp2p.Option
+	// Proving is needed by a provider on a network of succinct proofs.
+	Proving Proving
 	// Passphrase unlocks the wallet at once.
 	Passphrase []byte
 	// Version is the program's, for peers and users to see.
 	Version string
 	// Name tells nodes of one process apart in errors and logs.
 	Name string
-}
-
-// ProofSystem is both sides of a proof system.
-type ProofSystem interface {
-	proofs.Prover
-	proofs.Verifier
 }
 
 // Node is a whole node. Its fields are set by New and never change.
@@ -80,10 +75,13 @@ type Node struct {
 	log     *slog.Logger
 	clk     clock.Clock
 	epochs  clock.Epochs
-	proofs  ProofSystem
 	group   *lifecycle.Group
 	// restarts runs again what may fail without taking the node down.
 	restarts *lifecycle.Restarter
+
+	verifier  proofs.Verifier
+	prover    proofs.Prover                   // nil where there is no miner to prove for
+	runProver func(ctx context.Context) error // nil where the prover needs none
 
 	db     *sql.DB
 	store  *store.Store
@@ -135,9 +133,6 @@ type Node struct {
 	bootstrap int           // how many peers the settings name to start from
 	subs      subscriptions // of the api
 }
-
-// ErrProofs: the network asks for a proof system that this program does not have.
-var ErrProofs = errors.New("unknown proof system")
 
 // New builds every part of a node. Nothing runs and nothing listens until Start. When it
 // fails, all that was taken is released.
@@ -193,7 +188,7 @@ func (n *Node) buildChain(ctx context.Context) (err error) {
 	if err := vm.SetNetwork(n.network); err != nil {
 		return err
 	}
-	if n.proofs, err = proofSystem(n.network.Proofs); err != nil {
+	if err := n.buildProofs(); err != nil {
 		return err
 	}
 	if n.db, err = n.opt.Repo.DB(ctx); err != nil {
@@ -210,18 +205,10 @@ func (n *Node) buildChain(ctx context.Context) (err error) {
 	if n.keys, err = wallet.Open(n.opt.Repo.KeystoreDir(), wallet.Options{Passphrase: n.opt.Passphrase}); err != nil {
 		return err
 	}
-	n.engine = consensus.New(n.store, beacon.Local{}, n.proofs, n.network, n.clk, n.log)
+	n.engine = consensus.New(n.store, beacon.Local{}, n.verifier, n.network, n.clk, n.log)
 	atGenesis, err := n.network.Circulating()
 	n.chain = chainReader{n.store, n.engine, atGenesis}
 	return err
-}
-
-// proofSystem is the one a network names.
-func proofSystem(name string) (ProofSystem, error) {
-	if name == types.ProofsInsecure {
-		return insecure.New(), nil
-	}
-	return nil, fmt.Errorf("%w: the network asks for %q, this program has %q", ErrProofs, name, types.ProofsInsecure)
 }
 
 // loadGenesis imports the genesis into a new store, and checks an old one.
@@ -255,9 +242,7 @@ func (n *Node) loadGenesis(ctx context.Context) error {
 
 // Start starts all parts in order; see lifecycle.Group.Start.
 func (n *Node) Start(ctx context.Context) error {
-	if n.network.Proofs == types.ProofsInsecure {
-		n.log.Warn("this network runs the proof system \"insecure\": it proves nothing to anyone; use it for development only", "network", n.network.Name)
-	}
+	n.warnProofs()
 	return n.group.Start(ctx)
 }
 

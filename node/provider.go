@@ -50,13 +50,13 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	p := &provider{miner: maddr}
 	if p.sealing, err = sealing.New(sealing.Deps{
 		DB: n.db, Dir: n.opt.Repo.SectorsDir(), Miner: maddr, Network: n.network, Chain: n.chain, Messages: n.outbox,
-		Prover: n.proofs, Verifier: n.proofs, Clock: n.clk, Log: n.log,
+		Prover: n.prover, Verifier: n.verifier, Clock: n.clk, Log: n.log,
 	}, n.sealingOptions()); err != nil {
 		return err
 	}
 	if p.proving, err = proving.New(proving.Deps{
 		Miner: maddr, Network: n.network, Chain: n.chain, Messages: n.outbox, Sectors: p.sealing,
-		Prover: n.proofs, Verifier: n.proofs, Log: n.log,
+		Prover: n.prover, Verifier: n.verifier, Log: n.log,
 	}, proving.Options{MaxFee: n.maxFee()}); err != nil {
 		return err
 	}
@@ -75,6 +75,9 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	}
 	p.role = lifecycle.NewRole("provider", func(context.Context) (*lifecycle.Group, error) {
 		g := lifecycle.NewGroup("provider", n.log)
+		if n.runProver != nil {
+			g.Add("prover", n.runProver)
+		}
 		g.Add("sealing", p.sealing.Run)
 		g.Add("window PoSt", p.proving.Run)
 		g.Add("deals taken", p.deals.Run)

@@ -63,6 +63,8 @@ func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
+	} else if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return err
 	}
 	if err := d.pickFile(); err != nil {
 		return err

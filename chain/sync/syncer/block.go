@@ -14,12 +14,22 @@ import (
 )
 
 // InBlock takes a whole block: validates it, stores it and offers it as a head. The node's
-// own blocks come with an empty from. Blocks that are known already are fine. With
+// own blocks come with an empty from. Blocks that are known already are fine; own ones are
+// offered again. With
 // ErrNoParent a peer's block becomes a target.
 func (s *Syncer) InBlock(ctx context.Context, b *types.FullBlock, from peer.ID) error {
 	known, err := s.known(ctx, b.Header)
-	if err != nil || known {
+	if err != nil || known && from != "" {
 		return err
+	}
+	ts, err := types.NewTipSet([]*types.BlockHeader{b.Header})
+	if err != nil {
+		return err
+	}
+	if known {
+		// A stop or a kill can come between the store's write of a block and the weighing of
+		// its tipset. A network's only miner has no block but this one to go on with.
+		return s.place(ctx, ts)
 	}
 	if err := s.parentsReady(ctx, b.Header); err != nil {
 		if errors.Is(err, ErrNoParent) && from != "" {
@@ -32,10 +42,6 @@ func (s *Syncer) InBlock(ctx context.Context, b *types.FullBlock, from peer.ID) 
 			s.later(b.Header, from)
 		}
 		return fmt.Errorf("block %s of %s: %w", b.Cid(), b.Header.Miner, err)
-	}
-	ts, err := types.NewTipSet([]*types.BlockHeader{b.Header})
-	if err != nil {
-		return err
 	}
 	return s.place(ctx, ts)
 }

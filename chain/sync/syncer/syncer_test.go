@@ -452,6 +452,31 @@ func TestOwnBlocks(t *testing.T) {
 	})
 }
 
+// An own block of which the weighing was cut short is in the store and not the head. When it
+// comes again, as it does from a miner that could publish no other, it becomes the head.
+func TestOwnBlockCutShort(t *testing.T) {
+	sub(t, func(t *testing.T, b *bench) {
+		b.start()
+		own := b.chain.Block(b.chain.Genesis(), 1, 1, "own")
+		if err := b.chain.PutFullBlock(t.Context(), own); err != nil {
+			t.Fatal(err)
+		}
+		ts, err := types.NewTipSet([]*types.BlockHeader{own.Header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut := func(context.Context, *types.TipSet) (big.Int, error) { return big.Int{}, context.Canceled }
+		if _, err := b.chain.Offer(t.Context(), ts, cut); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		b.head(b.chain.Genesis())
+		if err := b.InBlock(t.Context(), own, ""); err != nil {
+			t.Fatal(err)
+		}
+		b.head(ts)
+	})
+}
+
 // swap gives messages by CID from a store.
 type swap struct{ types.Blocks }
 

@@ -105,10 +105,21 @@ type tipsetRows struct {
 // sync makes the table cover the chain up to head. What it does in between is right at every
 // moment, so it can stop anywhere.
 func (x *Index) sync(ctx context.Context, head *types.TipSet) error {
+	for {
+		if err := x.extend(ctx, head); !errors.Is(err, errDropped) {
+			return err
+		}
+	}
+}
+
+// extend covers what is not covered yet, on top of what is. It is errDropped when that went
+// away meanwhile: what is covered has no gaps.
+func (x *Index) extend(ctx context.Context, head *types.TipSet) error {
 	next, err := x.rewind(ctx, head)
 	if err != nil {
 		return err
 	}
+	top := next - 1 // the highest tipset covered
 	for next <= head.Height() {
 		var work []tipsetRows
 		for len(work) < batch && next <= head.Height() {
@@ -123,9 +134,10 @@ func (x *Index) sync(ctx context.Context, head *types.TipSet) error {
 			work = append(work, tipsetRows{ts, rows})
 			next = ts.Height() + 1
 		}
-		if err := x.inTx(ctx, func(tx *sql.Tx) error { return put(ctx, tx, work) }); err != nil {
+		if err := x.inTx(ctx, func(tx *sql.Tx) error { return put(ctx, tx, top, work) }); err != nil {
 			return err
 		}
+		top = next - 1
 		if now := x.chain.Head(); !now.Equals(head) {
 			return nil // it may have left this chain; Run comes again at once
 		}

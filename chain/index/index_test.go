@@ -201,6 +201,37 @@ func TestWait(t *testing.T) {
 	require.NoError(t, (<-got).err)
 }
 
+// dropper drops the index when the chain is asked for what comes next.
+type dropper struct {
+	*minichain.Chain
+	drop func()
+}
+
+func (d *dropper) TipSetAfter(ctx context.Context, h abi.ChainEpoch, from *types.TipSet) (*types.TipSet, error) {
+	if f := d.drop; f != nil {
+		d.drop = nil
+		f()
+	}
+	return d.Chain.TipSetAfter(ctx, h, from)
+}
+
+// An index that is dropped while it grows begins again: what it covers has no gaps.
+func TestDropWhileGrowing(t *testing.T) {
+	c := minichain.New(t, 2)
+	d := &dropper{Chain: c}
+	x := index.New(openDB(t), d, slog.New(slog.DiscardHandler))
+	old := c.Transfer(0, 1, 0)
+	c.Mine([]*types.SignedMessage{old})
+	c.Mine()
+	catchUp(t, x, c)
+	c.Mine()
+	d.drop = func() { require.NoError(t, x.Drop(t.Context())) }
+	catchUp(t, x, c)
+	require.Nil(t, d.drop)
+	_, err := x.FindMessage(t.Context(), old.Cid(), nil, index.NoLimit, false)
+	require.NoError(t, err)
+}
+
 func TestRunFollowsTheHeadAndStops(t *testing.T) {
 	c := minichain.New(t, 2)
 	x := newIndex(t, c)

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -24,8 +25,15 @@ func (x *Index) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 	return nil
 }
 
-// put adds tipsets with their messages. They are above all that is there.
-func put(ctx context.Context, tx *sql.Tx, work []tipsetRows) error {
+// put adds tipsets with their messages on top of what is covered up to the height top.
+func put(ctx context.Context, tx *sql.Tx, top abi.ChainEpoch, work []tipsetRows) error {
+	var now int64
+	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(height), -1) FROM index_tipset`).Scan(&now); err != nil {
+		return err
+	}
+	if abi.ChainEpoch(now) != top {
+		return errDropped
+	}
 	for _, w := range work {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO index_tipset (height, key) VALUES (?, ?)`, w.ts.Height(), w.ts.Key().Bytes()); err != nil {
 			return err
@@ -40,6 +48,9 @@ func put(ctx context.Context, tx *sql.Tx, work []tipsetRows) error {
 	}
 	return nil
 }
+
+// errDropped: the table was emptied while more was being made for it.
+var errDropped = errors.New("what the message index covers has changed")
 
 // cut drops what is above a height.
 func cut(ctx context.Context, tx *sql.Tx, h abi.ChainEpoch) error {

@@ -36,6 +36,7 @@ import (
 	"github.com/lodenet/lode/market/dag"
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multihash"
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 	"pgregory.net/rapid"
@@ -146,7 +147,7 @@ func fetch(t testing.TB, root cid.Cid, from ...string) ([]byte, error) {
 }
 
 func TestFetch(t *testing.T) {
-	for _, n := range []int{0, 1, 1024, 1025, 100_000} {
+	for _, n := range []int{1, 1024, 1025, 100_000} {
 		var store types.MemBlocks
 		want := content(n, 1)
 		imp := file(t, &store, want)
@@ -154,6 +155,25 @@ func TestFetch(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes: %d came back (%v)", n, len(got), err)
 		}
+	}
+}
+
+// An empty file cannot be imported, but others may have one.
+func TestFetchNothing(t *testing.T) {
+	c, err := cid.V1Builder{Codec: cid.Raw, MhType: multihash.SHA2_256}.Sum(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := blocks.NewBlockWithCid(nil, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var store types.MemBlocks
+	if err := store.Put(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fetch(t, c, serve(t, &store).URL); err != nil || len(got) != 0 {
+		t.Fatalf("%d bytes came back (%v)", len(got), err)
 	}
 }
 

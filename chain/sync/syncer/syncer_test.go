@@ -615,6 +615,7 @@ func TestGossipWaitsForItsParent(t *testing.T) {
 		release := b.engine.Hold(parent.Cid())
 		b.start()
 		b.gossip("p", parent)
+		synctest.Wait()       // it is being judged
 		b.gossip("p", parent) // again meanwhile: judged once
 		b.gossip("p", child)
 		b.head(b.chain.Genesis())

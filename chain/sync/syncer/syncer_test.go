@@ -122,7 +122,21 @@ type bench struct {
 	topic   *dispatch.Topic[*types.BlockMsg]
 	disp    *dispatch.Dispatcher
 	opt     syncer.Options
+	slow    time.Duration // how long an offer takes
 	*syncer.Syncer
+}
+
+// slowChain takes its time to place a tipset.
+type slowChain struct {
+	*chaintest.Chain
+	slow time.Duration
+}
+
+func (c slowChain) Offer(ctx context.Context, ts *types.TipSet, weigh store.Weigh) (bool, error) {
+	if err := clock.Sleep(ctx, clock.System{}, c.slow); err != nil {
+		return false, err
+	}
+	return c.Chain.Offer(ctx, ts, weigh)
 }
 
 var errEarly = errors.New("too early")
@@ -152,7 +166,7 @@ func newBench(t *testing.T) *bench {
 // start runs the syncer; stop ends it and waits.
 func (b *bench) start() (stop func()) {
 	b.t.Helper()
-	b.Syncer = syncer.New(b.chain, b.engine, b.remote, b.session, b.opt, clock.System{}, hosttest.Quiet())
+	b.Syncer = syncer.New(slowChain{b.chain, b.slow}, b.engine, b.remote, b.session, b.opt, clock.System{}, hosttest.Quiet())
 	s := b.Syncer
 	ctx, cancel := context.WithCancel(b.t.Context())
 	var wg sync.WaitGroup
@@ -604,6 +618,7 @@ func TestGossipAhead(t *testing.T) {
 func TestGossipWaitsForItsParent(t *testing.T) {
 	sub(t, func(t *testing.T, b *bench) {
 		b.remote.fail(exchange.ErrNoPeers) // there is no other way to the child
+		b.slow = time.Second               // judged is not yet placed
 		parent := b.chain.Block(b.chain.Genesis(), 1, 1, "parent")
 		ts, err := types.NewTipSet([]*types.BlockHeader{parent.Header})
 		if err != nil {
@@ -620,6 +635,7 @@ func TestGossipWaitsForItsParent(t *testing.T) {
 		b.gossip("p", child)
 		b.head(b.chain.Genesis())
 		release()
+		time.Sleep(3 * b.slow) // both find their places
 		top, err := types.NewTipSet([]*types.BlockHeader{child.Header})
 		if err != nil {
 			t.Fatal(err)

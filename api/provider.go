@@ -39,6 +39,20 @@ type Provider interface {
 	//
 	//perm:write
 	SectorStartSealing(ctx context.Context, sector abi.SectorNumber) error
+	// SectorTerminate ends a sector that is on chain before its time. The chain takes a fee, and
+	// deals in it end with the provider's collateral lost.
+	//
+	//perm:admin
+	SectorTerminate(ctx context.Context, sector abi.SectorNumber) error
+	// SectorRemove deletes a sector that is not on chain, with its files. A deposit made for it
+	// is lost.
+	//
+	//perm:admin
+	SectorRemove(ctx context.Context, sector abi.SectorNumber) error
+	// SectorRetry lets a sector that failed go on at once, instead of after its pause.
+	//
+	//perm:write
+	SectorRetry(ctx context.Context, sector abi.SectorNumber) error
 
 	// SectorsProgress lists all sectors in short.
 	//

@@ -188,6 +188,9 @@ type Calls struct {
 	SectorsSummary     func(ctx context.Context) (map[string]int, error)                                     `perm:"read"`
 	PledgeSector       func(ctx context.Context) (abi.SectorID, error)                                       `perm:"write"`
 	SectorStartSealing func(ctx context.Context, sector abi.SectorNumber) error                              `perm:"write"`
+	SectorTerminate    func(ctx context.Context, sector abi.SectorNumber) error                              `perm:"admin"`
+	SectorRemove       func(ctx context.Context, sector abi.SectorNumber) error                              `perm:"admin"`
+	SectorRetry        func(ctx context.Context, sector abi.SectorNumber) error                              `perm:"write"`
 	SectorsProgress    func(ctx context.Context) ([]SectorProgress, error)                                   `perm:"read"`
 	ProvingStatus      func(ctx context.Context) ([]DeadlineStatus, error)                                   `perm:"read"`
 	MiningStart        func(ctx context.Context) error                                                       `perm:"admin"`
@@ -857,6 +860,21 @@ func (p *Proxy) PledgeSector(p0 context.Context) (abi.SectorID, error) {
 // SectorStartSealing implements Provider.
 func (p *Proxy) SectorStartSealing(p0 context.Context, p1 abi.SectorNumber) error {
 	return p.Call.SectorStartSealing(p0, p1)
+}
+
+// SectorTerminate implements Provider.
+func (p *Proxy) SectorTerminate(p0 context.Context, p1 abi.SectorNumber) error {
+	return p.Call.SectorTerminate(p0, p1)
+}
+
+// SectorRemove implements Provider.
+func (p *Proxy) SectorRemove(p0 context.Context, p1 abi.SectorNumber) error {
+	return p.Call.SectorRemove(p0, p1)
+}
+
+// SectorRetry implements Provider.
+func (p *Proxy) SectorRetry(p0 context.Context, p1 abi.SectorNumber) error {
+	return p.Call.SectorRetry(p0, p1)
 }
 
 // SectorsProgress implements Provider.

@@ -94,6 +94,7 @@ func lines() []string {
 		"retrieve " + root + " -o /tmp/lode-cli-test/none", "client retrieve " + root + "/a/b -o /tmp/lode-cli-test/none --provider t01000",
 		"miner ls", "miner show", "miner info t01000", "miner power", "miner start", "miner stop --yes", "miner status",
 		"sector ls", "sector show 3", "sector show 3 --log", "sector pledge -n 2 --yes", "sector seal 3",
+		"sector retry 3", "sector terminate 3 --yes", "sector rm 3 --yes",
 		"proving show", "proving deadlines", "proving ls --all",
 		"params ls", "params verify", "params rm --all --yes",
 		"ask show", "ask show t01000", "ask set 500attofil --verified-price 0",

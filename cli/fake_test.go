@@ -336,6 +336,7 @@ func fakeProvider(c *api.Calls) {
 	}
 	c.PledgeSector = func(context.Context) (abi.SectorID, error) { return abi.SectorID{Miner: 1000, Number: 4}, nil }
 	c.SectorStartSealing = func(context.Context, abi.SectorNumber) error { return nil }
+	c.SectorRetry, c.SectorTerminate, c.SectorRemove = c.SectorStartSealing, c.SectorStartSealing, c.SectorStartSealing
 	c.ProvingStatus = func(context.Context) ([]api.DeadlineStatus, error) {
 		return []api.DeadlineStatus{
 			{Index: 4, Open: 84, Close: 105, OpensIn: 40 * time.Minute, Status: "idle"},

@@ -14,7 +14,8 @@ import (
 )
 
 func (a *app) sectorCmd() *cobra.Command {
-	return a.noun("sector", "This provider's sectors", []string{"sectors"}, a.sectorLs(), a.sectorShow(), a.sectorPledge(), a.sectorSeal())
+	return a.noun("sector", "This provider's sectors", []string{"sectors"}, a.sectorLs(), a.sectorShow(), a.sectorPledge(), a.sectorSeal(),
+		a.sectorRetry(), a.sectorTerminate(), a.sectorRm())
 }
 
 func (a *app) sectorLs() *cobra.Command {
@@ -142,24 +143,60 @@ func (a *app) sectorPledge() *cobra.Command {
 }
 
 func (a *app) sectorSeal() *cobra.Command {
-	return a.verb(verb{
+	return a.sectorVerb(verb{
 		use: "seal NUMBER", short: "Seal a sector that still waits for deals",
 		example: "  lode sector seal 3",
-		args:    cobra.ExactArgs(1),
-		node: func(ctx context.Context, n api.Node, args []string) error {
-			number, err := parseSector(args[0])
-			if err != nil {
+	}, "", "sealing", api.Node.SectorStartSealing)
+}
+
+func (a *app) sectorRetry() *cobra.Command {
+	return a.sectorVerb(verb{
+		use: "retry NUMBER", short: "Let a sector that failed go on at once",
+		long:    "Let a sector that failed go on at once. By itself it does so after a pause that grows with every failure; lode sector show tells what failed.",
+		example: "  lode sector retry 3",
+	}, "", "goes on", api.Node.SectorRetry)
+}
+
+func (a *app) sectorTerminate() *cobra.Command {
+	return a.sectorVerb(verb{
+		use: "terminate NUMBER", short: "End a sector on chain before its time, for a fee",
+		long: "End a sector on chain before its time. The chain takes a fee out of the pledge, and deals in the sector end with the provider's collateral lost. " +
+			"The files stay until the termination is final.",
+		example: "  lode sector terminate 3 --yes",
+	}, "end sector %d before its time; this costs a fee, and deals in it lose their collateral", "terminating", api.Node.SectorTerminate)
+}
+
+func (a *app) sectorRm() *cobra.Command {
+	return a.sectorVerb(verb{
+		use: "rm NUMBER", short: "Delete a sector that is not on chain, with its files", aliases: []string{"remove"},
+		long:    "Delete a sector that is not on chain, with its files. A deposit made for it is lost. One that is on chain must be terminated first.",
+		example: "  lode sector rm 3 --yes",
+	}, "delete sector %d and its files; a deposit made for it is lost", "removing", api.Node.SectorRemove)
+}
+
+// sectorVerb completes a verb that does one thing to one sector, after asking if there is a
+// question.
+func (a *app) sectorVerb(v verb, question, done string, do func(api.Node, context.Context, abi.SectorNumber) error) *cobra.Command {
+	v.args = cobra.ExactArgs(1)
+	v.node = func(ctx context.Context, n api.Node, args []string) error {
+		number, err := parseSector(args[0])
+		if err != nil {
+			return err
+		}
+		if question != "" {
+			if err := a.confirm(fmt.Sprintf(question, number)); err != nil {
 				return err
 			}
-			if err := n.SectorStartSealing(ctx, number); err != nil {
-				return err
-			}
-			return a.show(struct{ Sector abi.SectorNumber }{number}, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "sector %d: sealing\n", number)
-				return err
-			})
-		},
-	})
+		}
+		if err := do(n, ctx, number); err != nil {
+			return err
+		}
+		return a.show(struct{ Sector abi.SectorNumber }{number}, func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "sector %d: %s\n", number, done)
+			return err
+		})
+	}
+	return a.verb(v)
 }
 
 func (a *app) provingCmd() *cobra.Command {

@@ -143,6 +143,30 @@ func (a providerAPI) SectorStartSealing(ctx context.Context, number abi.SectorNu
 	return p.sealing.Start(ctx, number)
 }
 
+func (a providerAPI) SectorTerminate(ctx context.Context, number abi.SectorNumber) error {
+	p, err := a.provider()
+	if err != nil {
+		return err
+	}
+	return p.sealing.Terminate(ctx, number)
+}
+
+func (a providerAPI) SectorRemove(ctx context.Context, number abi.SectorNumber) error {
+	p, err := a.provider()
+	if err != nil {
+		return err
+	}
+	return p.sealing.Remove(ctx, number)
+}
+
+func (a providerAPI) SectorRetry(ctx context.Context, number abi.SectorNumber) error {
+	p, err := a.provider()
+	if err != nil {
+		return err
+	}
+	return p.sealing.Retry(ctx, number)
+}
+
 func (a providerAPI) SectorsProgress(ctx context.Context) ([]api.SectorProgress, error) {
 	infos, err := a.sectors(ctx)
 	if err != nil {

@@ -248,17 +248,26 @@ func (s *Sealing) Start(ctx context.Context, n abi.SectorNumber) error {
 
 // Retry lets a failed sector go on at once.
 func (s *Sealing) Retry(ctx context.Context, n abi.SectorNumber) error {
-	return s.event(ctx, n, sector.Retry{})
+	return s.order(ctx, n, sector.Retry{}, "only a sector that failed, and can go on, is tried again")
 }
 
 // Terminate ends a live sector before its time, which costs a fee.
 func (s *Sealing) Terminate(ctx context.Context, n abi.SectorNumber) error {
-	return s.event(ctx, n, sector.Terminate{})
+	return s.order(ctx, n, sector.Terminate{}, "only a sector that is proven or faulty on chain can be terminated")
 }
 
 // Remove deletes a sector that failed, with its files. A deposit made for it is lost.
 func (s *Sealing) Remove(ctx context.Context, n abi.SectorNumber) error {
-	return s.event(ctx, n, sector.Remove{})
+	return s.order(ctx, n, sector.Remove{}, "only a sector that failed, or is empty, and is not on chain can be removed")
+}
+
+// order applies an operator's wish; rule says when it can be met.
+func (s *Sealing) order(ctx context.Context, n abi.SectorNumber, ev sector.Event, rule string) error {
+	err := s.event(ctx, n, ev)
+	if errors.Is(err, sector.ErrUnexpected) {
+		return fmt.Errorf("%s: %w", rule, err)
+	}
+	return err
 }
 
 // Sectors lists all sectors by number.

@@ -81,8 +81,15 @@ func (a clientAPI) DealMake(ctx context.Context, order *api.DealOrder) ([]*api.C
 	if order.Price != nil {
 		req.MaxPrice = *order.Price
 	}
-	if len(order.Addrs) > 0 {
+	if order.Collateral != nil {
+		req.Collateral = *order.Collateral
+	}
+	switch len(order.Addrs) {
+	case 0:
+	case 1:
 		req.Peer = order.Addrs[0]
+	default:
+		return nil, badParam("the addresses are those of %d peers; a deal is made with one", len(order.Addrs))
 	}
 	deals, err := a.n.client.Make(ctx, req)
 	if err != nil {

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -26,7 +28,9 @@ type gateway struct {
 	blocks *pieces.Blocks // all content that this node has
 	router dht.Router
 	listen string
-	// addr is where plain HTTP is served; set by open before anything that reads it starts.
+	public ma.Multiaddr // how others reach listen; nil: as it is
+	log    *slog.Logger
+	// listener is where plain HTTP is served; set by open before anything that reads it starts.
 	listener net.Listener
 	http     *http.Server
 }
@@ -34,7 +38,13 @@ type gateway struct {
 // buildGateway makes the retrieval server over our imports and sealed pieces.
 func (n *Node) buildGateway(context.Context) error {
 	blocks := pieces.NewBlocks(n.pieces, n.reader(), n.imports)
-	g := &gateway{blocks: blocks, router: n.router, listen: n.config.Retrieval.ListenAddress}
+	g := &gateway{blocks: blocks, router: n.router, listen: n.config.Retrieval.ListenAddress, log: n.log}
+	if u := n.config.Retrieval.PublicURL; u != "" {
+		var err error
+		if g.public, err = retrieval.PublicAddr(u); err != nil {
+			return fmt.Errorf("setting Retrieval.PublicURL: %w", err)
+		}
+	}
 	g.server = retrieval.New(retrieval.Config{HTTP: func() []ma.Multiaddr { return n.gatewayAddrs() }, Bitswap: true, Version: n.opt.Version},
 		n.host, blocks, n.pieces, n.reader(), n.log)
 	n.gateway = g
@@ -56,6 +66,7 @@ func (g *gateway) open(context.Context) error {
 		return err
 	}
 	g.listener = l
+	g.log.Info("gateway on plain HTTP", "url", "http://"+l.Addr().String())
 	mux := http.NewServeMux()
 	mux.Handle("/", g.server.Handler())
 	mux.Handle("/routing/v1/", dht.Delegated(g.router))
@@ -91,10 +102,13 @@ func (g *gateway) run(ctx context.Context) error {
 	return nil
 }
 
-// gatewayAddrs is where plain HTTP can be had, as multiaddrs that end in /http.
+// gatewayAddrs is where plain HTTP can be had, as multiaddrs that end in /http or /https.
 func (n *Node) gatewayAddrs() []ma.Multiaddr {
 	if n.gateway.listener == nil {
 		return nil
+	}
+	if n.gateway.public != nil {
+		return []ma.Multiaddr{n.gateway.public}
 	}
 	addr, err := manet.FromNetAddr(n.gateway.listener.Addr())
 	if err != nil {

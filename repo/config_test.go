@@ -52,6 +52,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 		"[Dealmaking]\nPieceCidBlocklist = [\"x\"]":          "line 2: Dealmaking.PieceCidBlocklist",
 		"[Retrieval]\nListenAddress = \"80\"":                "line 2: Retrieval.ListenAddress",
 		"[Retrieval]\nPublicURL = \"me\"":                    "line 2: Retrieval.PublicURL",
+		"[Retrieval]\nPublicURL = \"https://example.org/a\"": "has a path",
 		"[Sealing]\nLabels = -1":                             "line 2: Sealing.Labels: -1 is negative",
 		"[Storage]\nPath = 1":                                `line 1: there is no setting "Storage"`,
 		"x = 1":                                              `line 1: there is no setting "x"`,

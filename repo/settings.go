@@ -193,6 +193,8 @@ func (c Config) Check() error {
 	if p := c.Retrieval.PublicURL; p != "" {
 		if u, err := url.Parse(p); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 			return badKey("Retrieval.PublicURL", "%q is not an http or https URL", p)
+		} else if u.Path != "" && u.Path != "/" {
+			return badKey("Retrieval.PublicURL", "%q has a path; peers are told a host and a port alone", p)
 		}
 	}
 	return c.checkNumbers()

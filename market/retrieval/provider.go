@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -82,6 +83,33 @@ func gatewayURL(a multiaddr.Multiaddr) (string, bool) {
 		return "", false
 	}
 	return scheme + "://" + h + ":" + port, true
+}
+
+// PublicAddr is the multiaddr of a gateway's URL, such as /dns/example.org/tcp/443/https: what
+// peers are told of where plain HTTP is to be had. A URL with a path has none.
+func PublicAddr(s string) (multiaddr.Multiaddr, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, err
+	}
+	port := u.Port()
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.Path != "" && u.Path != "/":
+		return nil, fmt.Errorf("%q is not http://host:port or https://host:port", s)
+	case port != "":
+	case u.Scheme == "https":
+		port = "443"
+	default:
+		port = "80"
+	}
+	kind := "dns"
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		kind = "ip4"
+		if ip.Is6() {
+			kind = "ip6"
+		}
+	}
+	return multiaddr.NewMultiaddr("/" + kind + "/" + u.Hostname() + "/tcp/" + port + "/" + u.Scheme)
 }
 
 // Finder finds who may have content. None found is no error.

@@ -184,7 +184,7 @@ func (c *Client) quotePiece(ctx context.Context, r Request, q *Quote, p dag.Piec
 	pq.Total = big.Mul(pq.PricePerEpoch, big.NewInt(int64(q.Duration)))
 	d := &Deal{
 		Life: Life{Start: q.Start, End: q.End}, Root: r.Root, PieceCID: p.CID, PieceSize: p.PieceSize,
-		Provider: r.Provider, Client: r.Client, PricePerEpoch: pq.PricePerEpoch, Verified: r.Verified,
+		Provider: r.Provider, Client: r.Client, PricePerEpoch: pq.PricePerEpoch, Verified: r.Verified, Collateral: r.Collateral,
 	}
 	prop, err := c.proposal(ctx, d)
 	if err != nil {
@@ -251,6 +251,10 @@ func (c *Client) proposal(ctx context.Context, d *Deal) (*market.DealProposal, e
 	if err != nil {
 		return nil, err
 	}
+	collateral := d.Collateral
+	if collateral.Int == nil || collateral.IsZero() {
+		collateral = big.Div(big.Mul(least, big.NewInt(collateralPercent)), big.NewInt(100))
+	}
 	label, err := market.NewLabelFromString(d.Root.String())
 	if err != nil {
 		return nil, err
@@ -259,7 +263,6 @@ func (c *Client) proposal(ctx context.Context, d *Deal) (*market.DealProposal, e
 		PieceCID: d.PieceCID, PieceSize: d.PieceSize, VerifiedDeal: d.Verified,
 		Client: d.Client, Provider: d.Provider, Label: label,
 		StartEpoch: d.Start, EndEpoch: d.End, StoragePricePerEpoch: d.PricePerEpoch,
-		ProviderCollateral: big.Div(big.Mul(least, big.NewInt(collateralPercent)), big.NewInt(100)),
-		ClientCollateral:   big.Zero(),
+		ProviderCollateral: collateral, ClientCollateral: big.Zero(),
 	}, nil
 }

@@ -107,7 +107,7 @@ func (c *Client) Make(ctx context.Context, r Request) ([]*Deal, error) {
 			Life: Life{State: Funding}, UUID: uuid.New(), Root: r.Root, Piece: p.Index,
 			PieceCID: p.CID, PieceSize: p.PieceSize, CARSize: p.CARSize,
 			Provider: q.Provider, Peer: q.Peer, Client: q.Client,
-			PricePerEpoch: p.PricePerEpoch, Duration: q.Duration, WantStart: r.Start,
+			PricePerEpoch: p.PricePerEpoch, Collateral: r.Collateral, Duration: q.Duration, WantStart: r.Start,
 			Verified: r.Verified, RemoveUnsealed: r.RemoveUnsealed, SkipAnnounce: r.SkipAnnounce,
 			HTTP: r.HTTP, Token: hex.EncodeToString(token), Created: now, Updated: now,
 		})
@@ -234,9 +234,12 @@ type Request struct {
 	Peer     peer.AddrInfo   // where the provider is; zero: as the chain says
 	Price    abi.TokenAmount // attoFIL per GiB and epoch; nil: the ask's
 	MaxPrice abi.TokenAmount // refuse an ask above this; nil: any
-	Start    abi.ChainEpoch  // 0: Config.StartDelay after the head
-	Duration abi.ChainEpoch  // 0: the shortest allowed
-	Verified bool
+	// Collateral is what the provider sets at stake for each deal, attoFIL; nil or 0: a little
+	// over the least that the chain allows.
+	Collateral abi.TokenAmount
+	Start      abi.ChainEpoch // 0: Config.StartDelay after the head
+	Duration   abi.ChainEpoch // 0: the shortest allowed
+	Verified   bool
 
 	RemoveUnsealed bool // the provider need not keep an unsealed copy
 	SkipAnnounce   bool

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/filecoin-project/go-state-types/crypto"
 	"github.com/filecoin-project/go-state-types/dline"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
+	poweractor "github.com/filecoin-project/specs-actors/v8/actors/builtin/power"
 	"github.com/google/uuid"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -149,8 +151,10 @@ func fakeChain(c *api.Calls) {
 		return &api.MpoolConfig{SizeLimitHigh: 30000, SizeLimitLow: 20000, ReplaceByFeeRatio: 1.25, GasLimitOverestimation: 1.25}, nil
 	}
 	c.MpoolPush = func(_ context.Context, m *types.SignedMessage) (cid.Cid, error) { return m.Cid(), nil }
+	makesMiner := false
 	c.MpoolPushMessage = func(_ context.Context, m *types.Message, _ *api.MessageSendSpec) (*types.SignedMessage, error) {
 		s := fakeMessage(8)
+		makesMiner = m.To == builtin.StoragePowerActorAddr
 		s.Message.To, s.Message.Value, s.Message.Method, s.Message.Params = m.To, m.Value, m.Method, m.Params
 		return s, nil
 	}
@@ -164,6 +168,9 @@ func fakeChain(c *api.Calls) {
 	}
 	c.StateWaitMsg = func(_ context.Context, msg cid.Cid, _ uint64, _ abi.ChainEpoch, _ bool) (*api.MsgLookup, error) {
 		r := types.MessageReceipt{GasUsed: 480_000}
+		if makesMiner {
+			r.Return = fakeCreated()
+		}
 		if msg.Equals(fakeRoot) {
 			r.ExitCode = 16
 		}
@@ -307,6 +314,15 @@ func fakeWallet(c *api.Calls) {
 		return fakeRoot, nil
 	}
 	c.MarketWithdraw = c.MarketAddBalance
+}
+
+// fakeCreated is what the power actor returns for a new miner.
+func fakeCreated() []byte {
+	var b bytes.Buffer
+	if err := (&poweractor.CreateMinerReturn{IDAddress: must(address.NewIDAddress(1003)), RobustAddress: must(address.NewActorAddress([]byte("miner")))}).MarshalCBOR(&b); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 func fakeProvider(c *api.Calls) {

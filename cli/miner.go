@@ -18,7 +18,7 @@ import (
 
 func (a *app) minerCmd() *cobra.Command {
 	return a.noun("miner", "Storage miners: this node's and others", nil,
-		a.minerLs(), a.minerShow(), a.minerPower(), a.minerSwitch(true), a.minerSwitch(false), a.minerStatus())
+		a.minerLs(), a.minerShow(), a.minerPower(), a.minerSwitch(true), a.minerSwitch(false), a.minerStatus(), a.minerCreate())
 }
 
 // minerOf is the miner named, or the node's own.

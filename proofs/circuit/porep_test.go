@@ -175,7 +175,7 @@ func everyWireIsHeld(t *testing.T, cs *bls12381.R1CS, values fr.Vector) {
 
 // All seal proofs that share a circuit hold in it, whole.
 func TestPoRepKinds(t *testing.T) {
-	vectors.Long(t, "whole partitions take a while")
+	vectors.Huge(t, "whole partitions take a while")
 	st, err := PoRep(sealOf(t, sealType))
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestPoRepKinds(t *testing.T) {
 }
 
 func TestPoRep8MiB(t *testing.T) {
-	vectors.Long(t, "8 MiB take a minute and 3 GiB")
+	vectors.Huge(t, "8 MiB take a minute and 3 GiB")
 	const p = abi.RegisteredSealProof_StackedDrg8MiBV1_1
 	st, err := PoRep(sealOf(t, p))
 	if err != nil {

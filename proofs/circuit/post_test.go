@@ -122,7 +122,7 @@ func TestPoStRefusesChanges(t *testing.T) {
 }
 
 func TestPoStRefusesEveryChange(t *testing.T) {
-	vectors.Long(t, "thousands of changes take a minute")
+	vectors.Huge(t, "thousands of changes take a minute")
 	for _, p := range []abi.RegisteredPoStProof{window, winning} {
 		st, v := prove(t, p, 1)
 		cs, err := statementOf(t, st.PoSt).Compile()

@@ -56,7 +56,7 @@ func (c *load) assign(in int64) *load {
 // TestScale makes keys for a circuit as large as the proof of replication of an 8 MiB
 // sector and proves with them, and says what it takes.
 func TestScale(t *testing.T) {
-	vectors.Long(t, "keys of 3.8 million constraints take minutes")
+	vectors.Huge(t, "keys of 3.8 million constraints take minutes")
 	circuit := &load{Size: 3_840_000}
 	lap := stopwatch(t)
 	ccs := compile(t, circuit)

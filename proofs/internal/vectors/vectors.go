@@ -74,7 +74,7 @@ func Long(t testing.TB, why string) {
 	}
 }
 
-// Huge skips a vector that takes longer than a test may by default, unless LODE_LONG=1.
+// Huge skips what takes longer than a test may by default, unless LODE_LONG=1.
 func Huge(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("LODE_LONG") != "1" {

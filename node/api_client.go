@@ -76,13 +76,10 @@ func (a clientAPI) DealMake(ctx context.Context, order *api.DealOrder) ([]*api.C
 	}
 	req := client.Request{
 		Root: order.Root, Provider: order.Provider, Client: wallet, Start: order.StartEpoch, Duration: order.Duration,
-		Verified: order.Verified, RemoveUnsealed: order.RemoveUnsealed, SkipAnnounce: order.SkipAnnounce,
+		Collateral: order.Collateral, Verified: order.Verified, RemoveUnsealed: order.RemoveUnsealed, SkipAnnounce: order.SkipAnnounce,
 	}
 	if order.Price != nil {
 		req.MaxPrice = *order.Price
-	}
-	if order.Collateral != nil {
-		req.Collateral = *order.Collateral
 	}
 	switch len(order.Addrs) {
 	case 0:

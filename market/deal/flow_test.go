@@ -317,12 +317,13 @@ func TestCheckIsADryRun(t *testing.T) {
 		t.Errorf("total %s and shortfall %s, want %s; collateral %s", q.Total, q.Shortfall, total, q.Pieces[0].ProviderCollateral)
 	}
 	staked := x.req
-	staked.Collateral = big.NewInt(1700)
+	stake := big.NewInt(1700)
+	staked.Collateral = &stake
 	if q, err := x.c.Check(ctx, staked); err != nil || q.Err() != nil || q.Pieces[0].ProviderCollateral.Int64() != 1700 {
 		t.Errorf("a collateral of 1700: %v, %v", q, err)
 	}
 	var broken client.Broken
-	staked.Collateral = big.NewInt(20_000)
+	stake = big.NewInt(20_000)
 	if _, err := x.c.Make(ctx, staked); !errors.As(err, &broken) {
 		t.Errorf("a collateral that is too high: %v", err)
 	}

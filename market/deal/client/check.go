@@ -251,9 +251,9 @@ func (c *Client) proposal(ctx context.Context, d *Deal) (*market.DealProposal, e
 	if err != nil {
 		return nil, err
 	}
-	collateral := d.Collateral
-	if collateral.Int == nil || collateral.IsZero() {
-		collateral = big.Div(big.Mul(least, big.NewInt(collateralPercent)), big.NewInt(100))
+	collateral := big.Div(big.Mul(least, big.NewInt(collateralPercent)), big.NewInt(100))
+	if d.Collateral != nil {
+		collateral = *d.Collateral
 	}
 	label, err := market.NewLabelFromString(d.Root.String())
 	if err != nil {

@@ -234,9 +234,9 @@ type Request struct {
 	Peer     peer.AddrInfo   // where the provider is; zero: as the chain says
 	Price    abi.TokenAmount // attoFIL per GiB and epoch; nil: the ask's
 	MaxPrice abi.TokenAmount // refuse an ask above this; nil: any
-	// Collateral is what the provider sets at stake for each deal, attoFIL; nil or 0: a little
-	// over the least that the chain allows.
-	Collateral abi.TokenAmount
+	// Collateral is what the provider sets at stake for each deal, attoFIL; nil: a little over
+	// the least that the chain allows.
+	Collateral *abi.TokenAmount
 	Start      abi.ChainEpoch // 0: Config.StartDelay after the head
 	Duration   abi.ChainEpoch // 0: the shortest allowed
 	Verified   bool

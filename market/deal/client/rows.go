@@ -32,8 +32,8 @@ type Deal struct {
 	Provider       address.Address
 	Peer           peer.AddrInfo
 	Client         address.Address
-	PricePerEpoch  abi.TokenAmount // of the piece, attoFIL
-	Collateral     abi.TokenAmount // of the provider, attoFIL; 0: a little over the least allowed
+	PricePerEpoch  abi.TokenAmount  // of the piece, attoFIL
+	Collateral     *abi.TokenAmount // of the provider, attoFIL; nil: a little over the least allowed
 	Duration       abi.ChainEpoch
 	WantStart      abi.ChainEpoch // 0: chosen when signing
 	Verified       bool

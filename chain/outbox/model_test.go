@@ -160,7 +160,7 @@ func (p *process) rows() []string {
 	p.t.Helper()
 	got, err := p.db.QueryContext(p.t.Context(), `SELECT id || ' ' || stage || ' ' || ifnull(nonce, '') || ' ' || ifnull(pushed, '') || ' ' || ifnull(result, '') || ' ' || problem FROM outbox_intent ORDER BY id`)
 	require.NoError(p.t, err)
-	defer got.Close() //nolint:errcheck // read only
+	defer got.Close() // read only
 	var out []string
 	for got.Next() {
 		var s string

@@ -291,7 +291,7 @@ func (o *Outbox) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	defer tx.Rollback() // after a commit it does nothing
 	if err := do(tx); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}

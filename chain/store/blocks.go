@@ -160,7 +160,7 @@ func (s *Store) write(ctx context.Context, o *pebble.WriteOptions, fill func(*pe
 	}
 	defer s.leave()
 	w := s.db.NewBatch()
-	defer w.Close() //nolint:errcheck // after a commit there is nothing left to lose
+	defer w.Close() // after a commit there is nothing left to lose
 	if err := fill(w); err != nil {
 		return fmt.Errorf("write to chain store: %w", err)
 	}

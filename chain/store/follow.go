@@ -152,7 +152,7 @@ func (s *Store) path(ctx context.Context, from types.TipSetKey) (Change, error) 
 	}
 	defer s.leave()
 	snap := s.db.NewSnapshot()
-	defer snap.Close() //nolint:errcheck // nothing was written
+	defer snap.Close() // nothing was written
 	m := mainChain{s, snap}
 	cur, err := s.loadTipSet(from)
 	if ipld.IsNotFound(err) {

@@ -201,7 +201,7 @@ func TestClosedStoreAnswers(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close())
 	wg.Wait()
-	for range keys { //nolint:revive // wait for the end
+	for range keys { // wait for the end
 	}
 	_, errs[2] = s.Get(ctx, g.Cids()[0])
 	for _, err := range errs {

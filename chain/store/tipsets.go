@@ -170,7 +170,7 @@ func (s *Store) find(ctx context.Context, from *types.TipSet, is func(*types.Tip
 	}
 	defer s.leave()
 	snap := s.db.NewSnapshot()
-	defer snap.Close() //nolint:errcheck // nothing was written
+	defer snap.Close() // nothing was written
 	m := mainChain{s, snap}
 	for cur := from; ; {
 		if err := ctx.Err(); err != nil {

@@ -100,7 +100,7 @@ func (m *Manager) ping(ctx context.Context, p peer.ID) error {
 	if err != nil {
 		return err
 	}
-	defer st.Close() //nolint:errcheck // the echo is all we want
+	defer st.Close() // the echo is all we want
 	defer host.Bound(ctx, st)()
 	var out, in [pulseBytes]byte
 	if _, err := rand.Read(out[:]); err != nil {

@@ -129,7 +129,7 @@ func (a attack) once(ctx context.Context, h *host.Host, t peer.ID, p protocol.ID
 	if err != nil {
 		return false, err
 	}
-	defer st.Reset() //nolint:errcheck // it is gone either way
+	defer st.Reset() // it is gone either way
 	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
 	defer stop()
 	if err := st.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
@@ -276,7 +276,7 @@ func slowLoris(ctx context.Context, a attack, h *host.Host) (map[string]float64,
 						got.add("refused streams", 1)
 						return
 					}
-					defer st.Reset() //nolint:errcheck // it is gone either way
+					defer st.Reset() // it is gone either way
 					got.add("slow streams", 1)
 					begin, b := time.Now(), seeds[k%len(seeds)]
 					for i := 0; ctx.Err() == nil; i++ {
@@ -336,7 +336,7 @@ func plainPeer(ctx context.Context, a attack, h *host.Host) (map[string]float64,
 		h.SetStreamHandler(p, func(st network.Stream) { _ = st.Reset() })
 	}
 	h.SetStreamHandler(hello.Protocol, func(st network.Stream) {
-		defer st.Close() //nolint:errcheck // the other side sees what came
+		defer st.Close() // the other side sees what came
 		now := time.Now().UnixNano()
 		var m hello.Message
 		if m.UnmarshalCBOR(st) == nil {
@@ -363,7 +363,7 @@ func greet(ctx context.Context, h *host.Host, p peer.ID, genesis cid.Cid) error 
 	if err != nil {
 		return err
 	}
-	defer st.Close() //nolint:errcheck // the answer is all we want
+	defer st.Close() // the answer is all we want
 	m := hello.Message{HeaviestTipSet: []cid.Cid{genesis}, HeaviestTipSetWeight: big.Zero(), GenesisHash: genesis}
 	if err := m.MarshalCBOR(st); err != nil {
 		return err

@@ -207,7 +207,7 @@ func copyTree(to, from string) error {
 		if err != nil {
 			return err
 		}
-		defer in.Close() //nolint:errcheck // read only
+		defer in.Close() // read only
 		out, err := os.OpenFile(filepath.Join(to, rel), os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
 		if err != nil {
 			return err

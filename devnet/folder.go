@@ -74,9 +74,6 @@ func Open(dir string) (*Folder, error) {
 	return f, nil
 }
 
-// Dir is the folder.
-func (f *Folder) Dir() string { return f.dir }
-
 // Plan tells what the network is.
 func (f *Folder) Plan() Plan { return f.plan }
 

@@ -2,13 +2,11 @@ package wallet
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"filippo.io/age"
-	"filippo.io/age/armor"
 )
 
 const (
@@ -21,48 +19,6 @@ const (
 
 // envelopeStart is how an encrypted file begins.
 var envelopeStart = []byte("age-encryption.org/v1\n")
-
-// Seal encrypts a key for keeping elsewhere: an armored age file under a passphrase.
-func (k KeyInfo) Seal(passphrase []byte) ([]byte, error) {
-	plain, err := json.Marshal(k)
-	if err != nil {
-		return nil, err
-	}
-	sealed, err := seal(plain, passphrase, workFactor)
-	if err != nil {
-		return nil, err
-	}
-	var buf bytes.Buffer
-	w := armor.NewWriter(&buf)
-	if _, err := w.Write(sealed); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
-}
-
-// Unseal reads what Seal has made. ErrPassphrase: another passphrase opens it.
-func Unseal(b, passphrase []byte) (KeyInfo, error) {
-	if len(b) > maxKeyBytes {
-		return KeyInfo{}, fmt.Errorf("%w: %d bytes", ErrBadKey, len(b))
-	}
-	sealed, err := io.ReadAll(io.LimitReader(armor.NewReader(bytes.NewReader(b)), maxKeyBytes))
-	if err != nil {
-		return KeyInfo{}, fmt.Errorf("%w: not an armored age file", ErrBadKey)
-	}
-	plain, err := unseal(sealed, passphrase)
-	if err != nil {
-		return KeyInfo{}, err
-	}
-	return ParseKey(plain)
-}
-
-// Sealed tells whether bytes are an armored age file, as Seal makes.
-func Sealed(b []byte) bool {
-	return bytes.HasPrefix(bytes.TrimSpace(b), []byte(armor.Header))
-}
 
 func isEnvelope(b []byte) bool { return bytes.HasPrefix(b, envelopeStart) }
 

@@ -366,20 +366,6 @@ func TestImportForms(t *testing.T) {
 	}
 }
 
-func TestSealedExport(t *testing.T) {
-	k := KeyInfo{crypto.SigTypeSecp256k1, bytes.Repeat([]byte{9}, 32)}
-	b, err := k.Seal(secret)
-	require.NoError(t, err)
-	require.True(t, Sealed(b))
-	got, err := Unseal(b, secret)
-	require.NoError(t, err)
-	require.Equal(t, k, got)
-	_, err = Unseal(b, []byte("wrong"))
-	require.ErrorIs(t, err, ErrPassphrase)
-	_, err = Unseal([]byte("junk"), secret)
-	require.ErrorIs(t, err, ErrBadKey)
-}
-
 func TestConcurrentUse(t *testing.T) {
 	w := encrypted(t, t.TempDir())
 	a := newKey(t, w, crypto.SigTypeSecp256k1)

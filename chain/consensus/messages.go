@@ -2,7 +2,6 @@ package consensus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/filecoin-project/go-address"
@@ -144,15 +143,4 @@ func (c *messageCheck) next(ctx context.Context, cm types.ChainMsg) (address.Add
 		return address.Undef, lookup(ErrSender, err)
 	}
 	return key, nil
-}
-
-// IsMessageRule tells whether a block is invalid for its messages alone: the same block
-// without them may be valid.
-func IsMessageRule(err error) bool {
-	for _, r := range []error{ErrBlockLimits, ErrAggregate, ErrMessage, ErrSender, ErrNonce, ErrMessageSig, ErrMessageLists} {
-		if errors.Is(err, r) {
-			return true
-		}
-	}
-	return false
 }

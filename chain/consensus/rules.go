@@ -53,9 +53,6 @@ var (
 // ErrDuplicateMiner: a tipset with two blocks of one miner cannot be executed (c.1).
 var ErrDuplicateMiner = rule("tipset has two blocks of one miner")
 
-// ErrBeaconDiffers: the blocks of a tipset carry different beacon entries, or unsorted ones.
-var ErrBeaconDiffers = rule("blocks of a tipset have different beacon entries")
-
 type ruleError string
 
 func rule(text string) error { return ruleError(text) }

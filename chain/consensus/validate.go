@@ -370,33 +370,3 @@ func checkState(h *types.BlockHeader, root, receipts cid.Cid) error {
 	}
 	return nil
 }
-
-// CheckTipSet checks what the blocks of a tipset must have in common beyond their own rules
-// (spec chain.md c.1, e.10): different miners, and the same sorted beacon entries.
-func CheckTipSet(ts *types.TipSet) error {
-	if err := checkMiners(ts); err != nil {
-		return err
-	}
-	first := ts.Blocks()[0].BeaconEntries
-	sorted := slices.IsSortedFunc(first, func(a, b types.BeaconEntry) int {
-		switch {
-		case a.Round < b.Round:
-			return -1
-		case a.Round > b.Round:
-			return 1
-		}
-		return 0
-	})
-	if !sorted {
-		return broken(ErrBeaconDiffers, "rounds fall at height %d", ts.Height())
-	}
-	for _, b := range ts.Blocks()[1:] {
-		same := slices.EqualFunc(first, b.BeaconEntries, func(x, y types.BeaconEntry) bool {
-			return x.Round == y.Round && slices.Equal(x.Data, y.Data)
-		})
-		if !same {
-			return broken(ErrBeaconDiffers, "blocks %s and %s", ts.Cids()[0], b.Cid())
-		}
-	}
-	return nil
-}

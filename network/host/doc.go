@@ -3,6 +3,5 @@
 //
 // A host is built without listening, so that every protocol handler is in place before the
 // first connection comes in; Run opens the addresses and closes them again (spec network.md
-// L-11, L-12). A ready-made host, such as a simulated one, is wrapped by Wrap. The package
-// knows neither peers' behaviour (network/peers) nor the chain.
+// L-11, L-12). The package knows neither peers' behaviour (network/peers) nor the chain.
 package host

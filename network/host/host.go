@@ -65,14 +65,6 @@ type Options struct {
 	Extra []libp2p.Option
 }
 
-// DefaultListen opens a free port of the loopback interface for TCP and QUIC each.
-func DefaultListen() []ma.Multiaddr {
-	return []ma.Multiaddr{
-		ma.StringCast("/ip4/127.0.0.1/tcp/0"),
-		ma.StringCast("/ip4/127.0.0.1/udp/0/quic-v1"),
-	}
-}
-
 // Host is a libp2p host whose listening starts later than the host. Safe from many
 // goroutines.
 type Host struct {
@@ -150,12 +142,6 @@ func agent(version string) string {
 		version = unknownVersion
 	}
 	return userAgent + "/" + version
-}
-
-// Wrap takes a host made elsewhere, which may listen already. Listen and Run leave its
-// addresses alone; Close closes it.
-func Wrap(h libp2phost.Host) *Host {
-	return &Host{Host: h, bandwidth: newBandwidth()}
 }
 
 // Listen opens the addresses of the options. It can be repeated. When one address cannot be

@@ -51,7 +51,7 @@ func TestListensOnlyWhenTold(t *testing.T) {
 }
 
 func TestEveryTransportConnects(t *testing.T) {
-	for _, listen := range host.DefaultListen() {
+	for _, listen := range hosttest.FreePorts() {
 		t.Run(listen.String(), func(t *testing.T) {
 			a := hosttest.New(t, 1, host.Options{Listen: []ma.Multiaddr{listen}, Version: "1.2.3"})
 			b := hosttest.New(t, 2, host.Options{})
@@ -73,7 +73,7 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer l.Close()
 	taken := ma.StringCast("/ip4/127.0.0.1/tcp/" + strings.TrimPrefix(l.Addr().String(), "127.0.0.1:"))
-	h := hosttest.New(t, 1, host.Options{Listen: append(host.DefaultListen(), taken)})
+	h := hosttest.New(t, 1, host.Options{Listen: append(hosttest.FreePorts(), taken)})
 	err = h.Listen()
 	if err == nil || !strings.Contains(err.Error(), taken.String()) {
 		t.Fatalf("listened on a taken port: %v", err)
@@ -84,7 +84,7 @@ func TestPortTaken(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
-	h := hosttest.New(t, 1, host.Options{Listen: host.DefaultListen()})
+	h := hosttest.New(t, 1, host.Options{Listen: hosttest.FreePorts()})
 	for range 2 {
 		if err := h.Close(); err != nil {
 			t.Fatal(err)

@@ -53,8 +53,8 @@ func (o Options) announced(listening []ma.Multiaddr) []ma.Multiaddr {
 	})
 }
 
-// Bandwidth counts the bytes of all streams since the start, by peer and by protocol. Of a
-// wrapped or an offline host it counts nothing.
+// Bandwidth counts the bytes of all streams since the start, by peer and by protocol. Of an
+// offline host it counts nothing.
 func (h *Host) Bandwidth() *Bandwidth { return h.bandwidth }
 
 // Offline tells whether this is the host of a node without a network.

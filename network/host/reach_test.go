@@ -69,7 +69,7 @@ func runHost(t *testing.T, h *host.Host) {
 
 // A node that only dials is reached through a relay.
 func TestRelay(t *testing.T) {
-	relay := hosttest.New(t, 1, host.Options{Listen: host.DefaultListen(), Relay: true})
+	relay := hosttest.New(t, 1, host.Options{Listen: hosttest.FreePorts(), Relay: true})
 	hidden := hosttest.New(t, 2, host.Options{HolePunching: true})
 	other := hosttest.New(t, 3, host.Options{HolePunching: true})
 	runHost(t, relay)
@@ -142,12 +142,12 @@ func TestPingAndBandwidth(t *testing.T) {
 
 func TestAnnounce(t *testing.T) {
 	public := ma.StringCast("/ip4/192.0.2.7/tcp/4001")
-	h := hosttest.New(t, 1, host.Options{Listen: host.DefaultListen()[:1], Announce: []ma.Multiaddr{public}})
+	h := hosttest.New(t, 1, host.Options{Listen: hosttest.FreePorts()[:1], Announce: []ma.Multiaddr{public}})
 	hosttest.Listen(t, h)
 	if a := h.Addrs(); len(a) != 1 || !a[0].Equal(public) {
 		t.Errorf("announces %v", a)
 	}
-	listen := host.DefaultListen()
+	listen := hosttest.FreePorts()
 	quiet := hosttest.New(t, 2, host.Options{Listen: listen})
 	hosttest.Listen(t, quiet)
 	hide := quiet.Network().ListenAddresses()[:1]
@@ -168,12 +168,12 @@ func TestL18OfflineHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := host.NewOffline(host.Options{Key: key, Version: "1", Listen: host.DefaultListen()})
+	h, err := host.NewOffline(host.Options{Key: key, Version: "1", Listen: hosttest.FreePorts()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	other := hosttest.New(t, 1, host.Options{Listen: host.DefaultListen()})
+	other := hosttest.New(t, 1, host.Options{Listen: hosttest.FreePorts()})
 	hosttest.Listen(t, other)
 	ctx := t.Context()
 	_, errStream := h.NewStream(ctx, other.ID(), echo)

@@ -50,11 +50,8 @@ func NewGraph(porepID [32]byte, nodes uint64, v registry.Version) (*Graph, error
 	return g, nil
 }
 
-// Nodes is how many nodes the graph has.
-func (g *Graph) Nodes() uint64 { return g.nodes }
-
 // Parents returns the parents of node v: those in its own layer, then those in the layer
-// before. v must be below Nodes.
+// before. v must be a node of the graph.
 func (g *Graph) Parents(v uint64) [Parents]uint32 {
 	var p [Parents]uint32
 	g.row(&g.feistel, v, Parents, p[:])

@@ -47,10 +47,10 @@ func TestPermutationIsOne(t *testing.T) {
 func TestParentsAreBelow(t *testing.T) {
 	for _, version := range []registry.Version{registry.V1_0, registry.V1_1, registry.V1_2} {
 		g := newGraph(t, 4096, version)
-		for v := range g.Nodes() {
+		for v := range g.nodes {
 			p := g.Parents(v)
 			for i, parent := range p {
-				if i < BaseParents && v > 0 && uint64(parent) >= v || uint64(parent) >= g.Nodes() {
+				if i < BaseParents && v > 0 && uint64(parent) >= v || uint64(parent) >= g.nodes {
 					t.Fatalf("node %d has parent %d at %d", v, parent, i)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/big"
@@ -66,7 +67,7 @@ func inTime(t *testing.T, sectors int, f func(t *testing.T, r *rig)) {
 		r.s, err = sealing.New(sealing.Deps{
 			DB: db, Dir: filepath.Join(dir, "own"), Miner: r.chain.Miner, Network: r.chain.Net, Chain: r.chain, Messages: r.chain,
 			Prover: insecure.New(), Verifier: insecure.New(), Clock: clock.System{}, Log: log,
-		}, sealing.Devnet())
+		}, sealing.Options{WaitDeals: 8 * time.Second, StartBuffer: 20, Cooldown: 4 * time.Second, Confidence: 2, SeedConfidence: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

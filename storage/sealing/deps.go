@@ -78,17 +78,6 @@ type Options struct {
 	MaxFee abi.TokenAmount
 }
 
-// Devnet are the options of lode's devnet (spec chain.md h.5).
-func Devnet() Options {
-	return Options{
-		WaitDeals:      8 * time.Second,
-		StartBuffer:    20,
-		Cooldown:       4 * time.Second,
-		Confidence:     2,
-		SeedConfidence: 2,
-	}
-}
-
 func (o Options) withDefaults() Options {
 	def := func(v *abi.ChainEpoch, d abi.ChainEpoch) {
 		if *v == 0 {

@@ -44,11 +44,16 @@ type rig struct {
 	stop  func()
 }
 
+// quickOptions suit a chain with short proving periods.
+func quickOptions() Options {
+	return Options{WaitDeals: 8 * time.Second, StartBuffer: 20, Cooldown: 4 * time.Second, Confidence: 2, SeedConfidence: 2}
+}
+
 // inTime runs a test in virtual time, with a chain that goes on by itself.
 func inTime(t *testing.T, f func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, chain: actorchain.New(t, actorchain.Network(), insecure.New()), dir: t.TempDir(), opt: Devnet(), log: slog.New(slog.DiscardHandler)}
+		r := &rig{t: t, chain: actorchain.New(t, actorchain.Network(), insecure.New()), dir: t.TempDir(), opt: quickOptions(), log: slog.New(slog.DiscardHandler)}
 		if testing.Verbose() {
 			r.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 		}

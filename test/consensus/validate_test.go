@@ -308,29 +308,6 @@ func TestOwnTroubleIsNotInvalid(t *testing.T) {
 	require.NoError(t, w.NewEngine(w.Store).ValidateBlock(t.Context(), w.block))
 }
 
-func TestCheckTipSet(t *testing.T) {
-	w := newWorld(t)
-	b2 := w.Block(t, w.Miners[1], w.parent, w.parent.Height()+1)
-	b1 := livechain.Clone(t, w.block).Header
-	b1.Height, b1.Timestamp = b2.Header.Height, b2.Header.Timestamp
-	b1.BeaconEntries = b2.Header.BeaconEntries
-	tipset := func(hs ...*types.BlockHeader) *types.TipSet {
-		ts, err := types.NewTipSet(hs)
-		require.NoError(t, err)
-		return ts
-	}
-	require.NoError(t, consensus.CheckTipSet(tipset(b1, b2.Header)))
-	twice := *b2.Header
-	twice.Miner = b1.Miner
-	require.ErrorIs(t, consensus.CheckTipSet(tipset(b1, &twice)), consensus.ErrDuplicateMiner)
-	differs := *b1
-	differs.BeaconEntries = []types.BeaconEntry{{Round: b1.BeaconEntries[0].Round, Data: []byte{1}}}
-	require.ErrorIs(t, consensus.CheckTipSet(tipset(&differs, b2.Header)), consensus.ErrBeaconDiffers)
-	falling := *b1
-	falling.BeaconEntries = []types.BeaconEntry{{Round: 2}, {Round: 1}}
-	require.ErrorIs(t, consensus.CheckTipSet(tipset(&falling)), consensus.ErrBeaconDiffers)
-}
-
 func TestCheckMessages(t *testing.T) {
 	w := newWorld(t)
 	tpl := w.Template(t, w.miner, w.parent, w.block.Header.Height)
@@ -339,7 +316,5 @@ func TestCheckMessages(t *testing.T) {
 	require.NoError(t, err)
 	err = w.Engine.CheckMessages(t.Context(), w.parent, b)
 	require.ErrorIs(t, err, consensus.ErrNonce)
-	require.True(t, consensus.IsMessageRule(err))
-	require.False(t, consensus.IsMessageRule(consensus.ErrBaseFee))
 	require.NoError(t, w.Engine.CheckMessages(t.Context(), w.parent, w.block))
 }

@@ -21,13 +21,19 @@ import (
 // Quiet is a logger that drops everything.
 func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
+// FreePorts are addresses to listen on: a free port of the loopback interface for TCP and
+// for QUIC.
+func FreePorts() []ma.Multiaddr {
+	return []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/0"), ma.StringCast("/ip4/127.0.0.1/udp/0/quic-v1")}
+}
+
 // Loopback makes n hosts on the loopback interface; they listen once Listen is called. They
 // are closed at the end of the test.
 func Loopback(t testing.TB, n int) []*host.Host {
 	t.Helper()
 	hosts := make([]*host.Host, n)
 	for i := range hosts {
-		hosts[i] = New(t, byte(i), host.Options{Listen: host.DefaultListen(), Version: "test"})
+		hosts[i] = New(t, byte(i), host.Options{Listen: FreePorts(), Version: "test"})
 	}
 	return hosts
 }

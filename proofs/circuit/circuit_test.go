@@ -2,7 +2,6 @@ package circuit
 
 import (
 	"bytes"
-	"context"
 	"sync"
 	"testing"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/fr32"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/proofs/porep/poreptest"
 	"github.com/lodenet/lode/proofs/registry"
 )
 
@@ -59,30 +59,9 @@ func seal(t testing.TB, p abi.RegisteredSealProof, number abi.SectorNumber) *sea
 	data := make([]byte, size)
 	fr32.Pad(data, payload)
 
-	s := &sealed{files: porep.MemFiles()}
-	file, err := s.files.Create(porep.Unsealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := file.WriteAt(data, 0); err != nil {
-		t.Fatal(err)
-	}
-	ctx := context.Background()
-	task := porep.Task{Proof: p, Miner: miner, Number: number, Ticket: ticket}
-	if err := porep.Label(ctx, task, commD, s.files, nil); err != nil {
-		t.Fatal(err)
-	}
-	commR, err := porep.Commit(ctx, task, commD, s.files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.vanilla, err = porep.Prove(ctx, task, commD, commR, seed, s.files); err != nil {
-		t.Fatal(err)
-	}
-	s.info = proof.SealVerifyInfo{
-		SealProof: p, SectorID: abi.SectorID{Miner: miner, Number: number},
-		Randomness: ticket, InteractiveRandomness: seed, SealedCID: commR, UnsealedCID: commD,
-	}
+	sector := poreptest.Seal(t, porep.Task{Proof: p, Miner: miner, Number: number, Ticket: ticket}, data, commD)
+	s := &sealed{files: sector.Files}
+	s.info, s.vanilla = sector.Prove(t, seed)
 	return s
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/fr32"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/proofs/porep/poreptest"
 	"github.com/lodenet/lode/proofs/post"
 )
 
@@ -31,38 +32,15 @@ var (
 	rand   = abi.PoStRandomness(bytes.Repeat([]byte{0xff}, 32))
 )
 
-// sealed seals a sector and returns its proven statement.
-func sealed(t *testing.T, n abi.SectorNumber) (proof.SealVerifyInfo, *porep.Proof, porep.Files) {
+// sealed seals a sector of zeros.
+func sealed(t *testing.T, n abi.SectorNumber) *poreptest.Sector {
 	t.Helper()
-	task := porep.Task{Proof: sealType, Miner: miner, Number: n, Ticket: ticket}
-	files, commD := porep.MemFiles(), commp.ZeroPiece(2048)
-	data, err := files.Create(porep.Unsealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := data.WriteAt(make([]byte, 2048), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := porep.Label(bg, task, commD, files, nil); err != nil {
-		t.Fatal(err)
-	}
-	commR, err := porep.Commit(bg, task, commD, files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vanilla, err := porep.Prove(bg, task, commD, commR, seed, files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return proof.SealVerifyInfo{
-		SealProof: sealType, SectorID: abi.SectorID{Miner: miner, Number: n}, Randomness: ticket,
-		InteractiveRandomness: seed, SealedCID: commR, UnsealedCID: commD,
-	}, vanilla, files
+	return poreptest.Zeros(t, porep.Task{Proof: sealType, Miner: miner, Number: n, Ticket: ticket})
 }
 
 func TestSeal(t *testing.T) {
 	y := New()
-	s, vanilla, _ := sealed(t, 5)
+	s, vanilla := sealed(t, 5).Prove(t, seed)
 	p, err := y.ProveSeal(bg, s, vanilla)
 	if err != nil || len(p) != proofs.ProofBytes {
 		t.Fatalf("got %d bytes, %v", len(p), err)
@@ -154,9 +132,8 @@ func TestPoSt(t *testing.T) {
 	var sectors []proof.SectorInfo
 	var files []porep.Files
 	for _, n := range []abi.SectorNumber{2, 3, 10} {
-		s, _, f := sealed(t, n)
-		sectors = append(sectors, proof.SectorInfo{SealProof: sealType, SectorNumber: n, SealedCID: s.SealedCID})
-		files = append(files, f)
+		s := sealed(t, n)
+		sectors, files = append(sectors, s.Info()), append(files, s.Files)
 	}
 	witnesses := func(p abi.RegisteredPoStProof, n int) (w []proofs.PoStWitness) {
 		for i := range n {

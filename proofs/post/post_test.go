@@ -19,6 +19,7 @@ import (
 	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/merkle"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/proofs/porep/poreptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -49,17 +50,8 @@ func sectors(t testing.TB) []sector {
 	t.Helper()
 	sectorsOnce.Do(func() {
 		for _, n := range []abi.SectorNumber{3, 4, 9} {
-			task := porep.Task{Proof: abi.RegisteredSealProof_StackedDrg2KiBV1_1, Miner: miner, Number: n, Ticket: make([]byte, 32)}
-			files, commD := porep.MemFiles(), commp.ZeroPiece(2048)
-			write(t, files, porep.Unsealed, make([]byte, 2048))
-			if err := porep.Label(context.Background(), task, commD, files, nil); err != nil {
-				t.Fatal(err)
-			}
-			commR, err := porep.Commit(context.Background(), task, commD, files, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sealed = append(sealed, sector{proof.SectorInfo{SealProof: task.Proof, SectorNumber: n, SealedCID: commR}, files})
+			s := poreptest.Zeros(t, porep.Task{Proof: abi.RegisteredSealProof_StackedDrg2KiBV1_1, Miner: miner, Number: n, Ticket: make([]byte, 32)})
+			sealed = append(sealed, sector{s.Info(), s.Files})
 		}
 	})
 	if len(sealed) != 3 {

@@ -11,9 +11,9 @@ import (
 	"github.com/filecoin-project/go-state-types/proof"
 
 	"github.com/lodenet/lode/proofs"
-	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/params"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/proofs/porep/poreptest"
 	"github.com/lodenet/lode/proofs/post"
 )
 
@@ -77,35 +77,16 @@ func processorTime(b *testing.B) time.Duration {
 // benchSector seals a sector of zeros and proves it without a succinct proof.
 func benchSector(b *testing.B, t abi.RegisteredSealProof) (proof.WinningPoStVerifyInfo, []proofs.PoStWitness) {
 	b.Helper()
-	size, err := t.SectorSize()
-	if err != nil {
-		b.Fatal(err)
-	}
-	task := porep.Task{Proof: t, Miner: miner, Number: 1, Ticket: ticket}
-	files, commD := porep.MemFiles(), commp.ZeroPiece(abi.PaddedPieceSize(size))
-	data, err := files.Create(porep.Unsealed)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := data.WriteAt(make([]byte, size), 0); err != nil {
-		b.Fatal(err)
-	}
-	if err := porep.Label(bg, task, commD, files, nil); err != nil {
-		b.Fatal(err)
-	}
-	commR, err := porep.Commit(bg, task, commD, files, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	sector := poreptest.Zeros(b, porep.Task{Proof: t, Miner: miner, Number: 1, Ticket: ticket})
 	kind, err := t.RegisteredWinningPoStProof()
 	if err != nil {
 		b.Fatal(err)
 	}
 	s := proof.WinningPoStVerifyInfo{
 		Randomness: random, Prover: miner,
-		ChallengedSectors: []proof.SectorInfo{{SealProof: t, SectorNumber: task.Number, SealedCID: commR}},
+		ChallengedSectors: []proof.SectorInfo{sector.Info()},
 	}
-	vanilla, err := post.ProveSector(bg, kind, s.ChallengedSectors[0], 0, random, files)
+	vanilla, err := post.ProveSector(bg, kind, s.ChallengedSectors[0], 0, random, sector.Files)
 	if err != nil {
 		b.Fatal(err)
 	}

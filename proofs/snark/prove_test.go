@@ -76,7 +76,7 @@ func TestProve(t *testing.T) {
 // What does not hold is refused before any key is asked for.
 func TestProveRefuses(t *testing.T) {
 	p := NewProver(readGolden(t).verifier(t), noStore{t}, "")
-	seal, vanilla, _ := sealed(t, 5)
+	seal, vanilla := sealed(t, 5).Prove(t, seed)
 	infos, files := sectors(t, 2)
 	windows := proof.WindowPoStVerifyInfo{Randomness: random, ChallengedSectors: infos, Prover: miner}
 	wins := proof.WinningPoStVerifyInfo{Randomness: random, ChallengedSectors: infos[:1], Prover: miner}

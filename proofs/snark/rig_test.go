@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,9 +14,10 @@ import (
 	"github.com/filecoin-project/go-state-types/proof"
 
 	"github.com/lodenet/lode/proofs"
-	"github.com/lodenet/lode/proofs/commp"
+	"github.com/lodenet/lode/proofs/internal/vectors"
 	"github.com/lodenet/lode/proofs/params"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/proofs/porep/poreptest"
 	"github.com/lodenet/lode/proofs/post"
 )
 
@@ -71,42 +73,18 @@ func (g *golden) verifier(t testing.TB) *Verifier {
 	return v
 }
 
-// sealed seals a sector of zeros and returns what its seal proof says, with the vanilla proof.
-func sealed(t testing.TB, n abi.SectorNumber) (proof.SealVerifyInfo, *porep.Proof, porep.Files) {
+// sealed seals a sector of zeros.
+func sealed(t testing.TB, n abi.SectorNumber) *poreptest.Sector {
 	t.Helper()
-	task := porep.Task{Proof: sealType, Miner: miner, Number: n, Ticket: ticket}
-	files, commD := porep.MemFiles(), commp.ZeroPiece(2048)
-	data, err := files.Create(porep.Unsealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := data.WriteAt(make([]byte, 2048), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := porep.Label(bg, task, commD, files, nil); err != nil {
-		t.Fatal(err)
-	}
-	commR, err := porep.Commit(bg, task, commD, files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vanilla, err := porep.Prove(bg, task, commD, commR, seed, files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return proof.SealVerifyInfo{
-		SealProof: sealType, SectorID: abi.SectorID{Miner: miner, Number: n}, Randomness: ticket,
-		InteractiveRandomness: seed, SealedCID: commR, UnsealedCID: commD,
-	}, vanilla, files
+	return poreptest.Zeros(t, porep.Task{Proof: sealType, Miner: miner, Number: n, Ticket: ticket})
 }
 
 // sectors seals some.
 func sectors(t testing.TB, n int) (infos []proof.SectorInfo, files []porep.Files) {
 	t.Helper()
 	for i := range n {
-		s, _, f := sealed(t, abi.SectorNumber(3*i+1))
-		infos = append(infos, proof.SectorInfo{SealProof: sealType, SectorNumber: s.Number, SealedCID: s.SealedCID})
-		files = append(files, f)
+		s := sealed(t, abi.SectorNumber(3*i+1))
+		infos, files = append(infos, s.Info()), append(files, s.Files)
 	}
 	return infos, files
 }
@@ -124,11 +102,11 @@ func witnesses(t testing.TB, p abi.RegisteredPoStProof, infos []proof.SectorInfo
 	return w
 }
 
-// TestGolden proves again what the golden file holds, with its keys, and with -update writes
-// it. What it proves of replication needs minutes and gigabytes.
+// TestGolden makes all that the golden file holds again: the same keys, and proofs that hold
+// under them, which are others each time. With -update it writes the file.
 func TestGolden(t *testing.T) {
 	if !*update {
-		t.Skip("run with -update to make testdata anew")
+		vectors.Huge(t, "makes a proof of replication and perhaps its keys, minutes and gigabytes")
 	}
 	dir, err := params.DefaultDir(os.Getenv)
 	if err != nil {
@@ -139,22 +117,38 @@ func TestGolden(t *testing.T) {
 	if g.Keys, err = MakeKeys(bg, store, sectorSize, []byte(params.DevnetSeed)); err != nil {
 		t.Fatal(err)
 	}
-	p := NewProver(g.verifier(t), store, params.DevnetSeed)
+	v := g.verifier(t)
+	p := NewProver(v, store, params.DevnetSeed)
 	defer p.Release()
 	infos, files := sectors(t, 2)
 	g.Window = proof.WindowPoStVerifyInfo{Randomness: random, ChallengedSectors: infos, Prover: miner}
 	if g.Window.Proofs, err = p.ProveWindowPoSt(bg, g.Window, witnesses(t, window, infos, files)); err != nil {
 		t.Fatal(err)
 	}
+	if ok, err := v.VerifyWindowPoSt(bg, g.Window); !ok || err != nil {
+		t.Errorf("window PoSt: got %v, %v", ok, err)
+	}
 	g.Winning = proof.WinningPoStVerifyInfo{Randomness: random, ChallengedSectors: infos[:1], Prover: miner}
 	if g.Winning.Proofs, err = p.ProveWinningPoSt(bg, g.Winning, witnesses(t, winning, infos[:1], files)); err != nil {
 		t.Fatal(err)
 	}
-	seal, vanilla, _ := sealed(t, 5)
+	if ok, err := v.VerifyWinningPoSt(bg, g.Winning); !ok || err != nil {
+		t.Errorf("winning PoSt: got %v, %v", ok, err)
+	}
+	seal, vanilla := sealed(t, 5).Prove(t, seed)
 	if seal.Proof, err = p.ProveSeal(bg, seal, vanilla); err != nil {
 		t.Fatal(err)
 	}
+	if ok, err := v.VerifySeal(bg, seal); !ok || err != nil {
+		t.Errorf("seal: got %v, %v", ok, err)
+	}
 	g.Seal = seal
+	if !*update {
+		if want := readGolden(t); !maps.EqualFunc(g.Keys, want.Keys, bytes.Equal) || seal.SealedCID != want.Seal.SealedCID {
+			t.Error("the keys or the sector are not those of the golden file")
+		}
+		return
+	}
 	b, err := json.MarshalIndent(g, "", " ")
 	if err != nil {
 		t.Fatal(err)

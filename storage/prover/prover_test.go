@@ -21,9 +21,9 @@ import (
 
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/proofs"
-	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/params"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/proofs/porep/poreptest"
 	"github.com/lodenet/lode/proofs/post"
 	"github.com/lodenet/lode/proofs/snark"
 )
@@ -136,24 +136,9 @@ func twoSectors(t *testing.T) (proof.WindowPoStVerifyInfo, []proofs.PoStWitness)
 	s := proof.WindowPoStVerifyInfo{Randomness: random, Prover: miner}
 	var w []proofs.PoStWitness
 	for i := range 2 {
-		task := porep.Task{Proof: sealType, Miner: miner, Number: abi.SectorNumber(i + 1), Ticket: make([]byte, 32)}
-		files, commD := porep.MemFiles(), commp.ZeroPiece(2048)
-		data, err := files.Create(porep.Unsealed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := data.WriteAt(make([]byte, 2048), 0); err != nil {
-			t.Fatal(err)
-		}
-		if err := porep.Label(bg, task, commD, files, nil); err != nil {
-			t.Fatal(err)
-		}
-		commR, err := porep.Commit(bg, task, commD, files, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info := proof.SectorInfo{SealProof: sealType, SectorNumber: task.Number, SealedCID: commR}
-		v, err := post.ProveSector(bg, window, info, i, random, files)
+		sector := poreptest.Zeros(t, porep.Task{Proof: sealType, Miner: miner, Number: abi.SectorNumber(i + 1), Ticket: make([]byte, 32)})
+		info := sector.Info()
+		v, err := post.ProveSector(bg, window, info, i, random, sector.Files)
 		if err != nil {
 			t.Fatal(err)
 		}

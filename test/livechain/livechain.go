@@ -20,7 +20,6 @@ import (
 	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/go-state-types/crypto"
 	"github.com/filecoin-project/go-state-types/proof"
-	"github.com/ipfs/go-cid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/lodenet/lode/chain/beacon"
@@ -32,9 +31,9 @@ import (
 	"github.com/lodenet/lode/chain/types/sigs"
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/proofs"
-	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/insecure"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/proofs/porep/poreptest"
 	"github.com/lodenet/lode/proofs/post"
 )
 
@@ -176,9 +175,9 @@ func On(tb testing.TB, s *store.Store, sectors ...int) *Chain {
 		tpl.Accounts = append(tpl.Accounts, genesis.Account{Key: m.Worker.Address, Balance: fil(1_000_000)})
 		g := genesis.Miner{Owner: m.Worker.Address, Worker: m.Worker.Address, Funds: fil(1000)}
 		for nr := range abi.SectorNumber(count) {
-			commR, files := seal(tb, m.id(tb), nr)
-			m.sectors[nr] = files
-			g.Sectors = append(g.Sectors, genesis.Sector{Number: nr, SealedCID: commR})
+			sector := poreptest.Zeros(tb, porep.Task{Proof: sealProof, Miner: m.id(tb), Number: nr, Ticket: make([]byte, 32)})
+			m.sectors[nr] = sector.Files
+			g.Sectors = append(g.Sectors, genesis.Sector{Number: nr, SealedCID: sector.CommR})
 		}
 		tpl.Miners = append(tpl.Miners, g)
 	}
@@ -205,24 +204,6 @@ func (m *Miner) id(tb testing.TB) abi.ActorID {
 	id, err := address.IDFromAddress(m.Address)
 	require.NoError(tb, err)
 	return abi.ActorID(id)
-}
-
-// seal seals an empty sector in memory.
-func seal(tb testing.TB, miner abi.ActorID, nr abi.SectorNumber) (cid.Cid, porep.Files) {
-	tb.Helper()
-	ctx := tb.Context()
-	files := porep.MemFiles()
-	f, err := files.Create(porep.Unsealed)
-	require.NoError(tb, err)
-	_, err = f.WriteAt(make([]byte, 2<<10), 0)
-	require.NoError(tb, err)
-	require.NoError(tb, f.Close())
-	task := porep.Task{Proof: sealProof, Miner: miner, Number: nr, Ticket: make([]byte, 32)}
-	commD := commp.ZeroPiece(2 << 10)
-	require.NoError(tb, porep.Label(ctx, task, commD, files, nil))
-	commR, err := porep.Commit(ctx, task, commD, files, nil)
-	require.NoError(tb, err)
-	return commR, files
 }
 
 // WinningPoSt implements mining.Prover.

@@ -7,16 +7,17 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/host"
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/market/transfer"
+	"github.com/lodenet/lode/network/host"
 	"github.com/multiformats/go-multiaddr"
 )
 
@@ -41,7 +42,7 @@ type Config struct {
 // Server serves content. Safe from many goroutines.
 type Server struct {
 	cfg    Config
-	host   host.Host
+	host   libp2phost.Host
 	blocks types.Blocks
 	index  *pieces.Index // nil: no pieces
 	read   pieces.Reader
@@ -52,7 +53,7 @@ type Server struct {
 
 // New makes a server over a block store (see pieces.NewBlocks) and the pieces in sectors;
 // index and read are nil where nothing is sealed, host is nil where only HTTP is served.
-func New(cfg Config, h host.Host, blocks types.Blocks, index *pieces.Index, read pieces.Reader, log *slog.Logger) *Server {
+func New(cfg Config, h libp2phost.Host, blocks types.Blocks, index *pieces.Index, read pieces.Reader, log *slog.Logger) *Server {
 	if cfg.Requests == 0 {
 		cfg.Requests = 64
 	}
@@ -117,9 +118,12 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	var all sync.WaitGroup
-	defer all.Wait()
-	defer s.serveTransports(ctx, &all)()
+	ctx, cancel := context.WithCancel(ctx)
+	stop := host.Serve(s.host, transportsAtOnce, map[protocol.ID]network.StreamHandler{
+		ProtocolTransports: func(st network.Stream) { s.answerTransports(ctx, st) },
+	})
+	defer stop()
+	defer cancel()
 	return transfer.ServeStreams(ctx, s.host, ProtocolHTTP, s.Handler(), s.log)
 }
 

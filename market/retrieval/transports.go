@@ -5,14 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/host"
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/lodenet/lode/network/host"
 	"github.com/multiformats/go-multiaddr"
 	cbg "github.com/whyrusleeping/cbor-gen"
 )
@@ -22,6 +22,7 @@ import (
 const ProtocolTransports protocol.ID = "/fil/retrieval/transports/1.0.0"
 
 const (
+	transportsAtOnce   = 16
 	transportsDeadline = 30 * time.Second
 	maxTransports      = 64 << 10
 	maxTransportNames  = 64
@@ -34,45 +35,18 @@ type Transport struct {
 	Addresses []multiaddr.Multiaddr
 }
 
-// serveTransports answers on the protocol; the function returned takes it back.
-func (s *Server) serveTransports(ctx context.Context, all *sync.WaitGroup) func() {
-	slots := make(chan struct{}, 16)
-	var mu sync.Mutex
-	closed := false
-	s.host.SetStreamHandler(ProtocolTransports, func(st network.Stream) {
-		mu.Lock()
-		defer mu.Unlock()
-		select {
-		case slots <- struct{}{}:
-		default:
-			st.Reset()
-			return
-		}
-		if closed {
-			st.Reset()
-			return
-		}
-		all.Go(func() {
-			defer func() { <-slots }()
-			stop := context.AfterFunc(ctx, func() { st.Reset() })
-			defer stop()
-			err := st.SetDeadline(time.Now().Add(transportsDeadline))
-			if err == nil {
-				_, err = st.Write(encodeTransports(s.transports()))
-			}
-			if err != nil {
-				st.Reset()
-				return
-			}
-			st.Close()
-		})
-	})
-	return func() {
-		s.host.RemoveStreamHandler(ProtocolTransports)
-		mu.Lock()
-		closed = true
-		mu.Unlock()
+// answerTransports tells which transports there are. The opener says nothing.
+func (s *Server) answerTransports(ctx context.Context, st network.Stream) {
+	defer host.Bound(ctx, st)()
+	err := st.SetDeadline(time.Now().Add(transportsDeadline))
+	if err == nil {
+		_, err = st.Write(encodeTransports(s.transports()))
 	}
+	if err != nil {
+		st.Reset()
+		return
+	}
+	st.Close()
 }
 
 func (s *Server) transports() []Transport {
@@ -113,7 +87,7 @@ func encodeTransports(ts []Transport) []byte {
 }
 
 // QueryTransports asks a peer how it gives content.
-func QueryTransports(ctx context.Context, h host.Host, p peer.ID) ([]Transport, error) {
+func QueryTransports(ctx context.Context, h libp2phost.Host, p peer.ID) ([]Transport, error) {
 	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, string(ProtocolTransports)), transportsDeadline)
 	defer cancel()
 	st, err := h.NewStream(ctx, p, ProtocolTransports)

@@ -13,6 +13,7 @@ import (
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/network/host"
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,7 +40,6 @@ type Collector struct {
 	clk   clock.Clock
 	log   *slog.Logger
 	ready chan struct{}
-	slots chan struct{}
 
 	mu   sync.Mutex
 	last map[peer.ID]Report // guarded by mu
@@ -51,7 +51,7 @@ type Collector struct {
 func NewCollector(h libp2phost.Host, each func(Report), clk clock.Clock, log *slog.Logger) *Collector {
 	return &Collector{
 		host: h, each: each, clk: clk, log: log, ready: make(chan struct{}),
-		slots: make(chan struct{}, maxStreams), last: make(map[peer.ID]Report),
+		last: make(map[peer.ID]Report),
 	}
 }
 
@@ -60,36 +60,15 @@ func (c *Collector) Ready() <-chan struct{} { return c.ready }
 
 // Run collects until the context ends. It can be called once.
 func (c *Collector) Run(ctx context.Context) error {
-	var (
-		mu      sync.Mutex // orders wg.Add before wg.Wait
-		stopped bool
-		wg      sync.WaitGroup
-	)
-	c.host.SetStreamHandler(Protocol, func(s network.Stream) {
-		mu.Lock()
-		if stopped {
-			mu.Unlock()
-			_ = s.Reset()
-			return
-		}
-		wg.Add(1)
-		mu.Unlock()
-		defer wg.Done()
-		defer func() { _ = s.Reset() }() // nothing is ever answered
-		select {
-		case c.slots <- struct{}{}:
-			defer func() { <-c.slots }()
+	stop := host.Serve(c.host, maxStreams, map[protocol.ID]network.StreamHandler{
+		Protocol: func(s network.Stream) {
+			defer func() { _ = s.Reset() }() // nothing is ever answered
 			c.receive(ctx, s)
-		default:
-		}
+		},
 	})
 	close(c.ready)
 	<-ctx.Done()
-	c.host.RemoveStreamHandler(Protocol)
-	mu.Lock()
-	stopped = true
-	mu.Unlock()
-	wg.Wait()
+	stop()
 	return nil
 }
 

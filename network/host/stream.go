@@ -3,8 +3,38 @@ package host
 import (
 	"context"
 
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 )
+
+// Serve answers streams by protocol, at most so many at once over all of them; those beyond
+// are reset. What becomes of its stream is a handler's own business. stop takes the handlers
+// back and waits for those under way, so what they wait for must have ended, most often by
+// their context. It is called once.
+func Serve(h libp2phost.Host, most int, handlers map[protocol.ID]network.StreamHandler) (stop func()) {
+	places := make(chan struct{}, most)
+	for id, handle := range handlers {
+		h.SetStreamHandler(id, func(s network.Stream) {
+			select {
+			case places <- struct{}{}:
+			default:
+				_ = s.Reset()
+				return
+			}
+			defer func() { <-places }()
+			handle(s)
+		})
+	}
+	return func() {
+		for id := range handlers {
+			h.RemoveStreamHandler(id)
+		}
+		for range most { // no place is left: nobody handles any more, nor begins to
+			places <- struct{}{}
+		}
+	}
+}
 
 // Bound resets a stream when the context ends, so that no read or write of it outlives the
 // context. Call release when the stream is done with; it tells whether the stream was left

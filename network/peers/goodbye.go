@@ -117,23 +117,9 @@ func (m *Manager) sayGoodbye(ctx context.Context, p peer.ID, r Reason) {
 
 // hearGoodbyes serves the protocol until stop is called, which waits for those under way.
 func (m *Manager) hearGoodbyes(ctx context.Context) (stop func()) {
-	slots := make(chan struct{}, goodbyeAtOnce)
-	m.host.SetStreamHandler(Goodbye, func(s network.Stream) {
-		select {
-		case slots <- struct{}{}:
-		default:
-			_ = s.Reset()
-			return
-		}
-		defer func() { <-slots }()
-		m.hearGoodbye(ctx, s)
+	return host.Serve(m.host, goodbyeAtOnce, map[protocol.ID]network.StreamHandler{
+		Goodbye: func(s network.Stream) { m.hearGoodbye(ctx, s) },
 	})
-	return func() {
-		m.host.RemoveStreamHandler(Goodbye)
-		for range goodbyeAtOnce { // no slot is left: nobody reads any more
-			slots <- struct{}{}
-		}
-	}
 }
 
 // hearGoodbye notes why a peer drops us: a full one is left alone for a while.

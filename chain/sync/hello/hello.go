@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -60,7 +59,6 @@ type Service struct {
 	log       *slog.Logger
 	greetings chan peers.Greeting
 	ready     chan struct{}
-	slots     chan struct{}
 }
 
 var _ peers.Handshake = (*Service)(nil)
@@ -74,7 +72,6 @@ func New(h libp2phost.Host, chain Chain, weigh func(context.Context, *types.TipS
 		host: h, chain: chain, weigh: weigh, onHead: onHead, clk: clk, log: log,
 		greetings: make(chan peers.Greeting, queue),
 		ready:     make(chan struct{}),
-		slots:     make(chan struct{}, maxHandlers),
 	}
 }
 
@@ -89,36 +86,12 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Run answers greetings until the context ends. It can be called once.
 func (s *Service) Run(ctx context.Context) error {
-	var (
-		mu      sync.Mutex // orders wg.Add before wg.Wait
-		stopped bool
-		wg      sync.WaitGroup
-	)
-	s.host.SetStreamHandler(Protocol, func(st network.Stream) {
-		mu.Lock()
-		if stopped {
-			mu.Unlock()
-			_ = st.Reset()
-			return
-		}
-		wg.Add(1)
-		mu.Unlock()
-		defer wg.Done()
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-			s.answer(ctx, st)
-		default:
-			_ = st.Reset()
-		}
+	stop := host.Serve(s.host, maxHandlers, map[protocol.ID]network.StreamHandler{
+		Protocol: func(st network.Stream) { s.answer(ctx, st) },
 	})
 	close(s.ready)
 	<-ctx.Done()
-	s.host.RemoveStreamHandler(Protocol)
-	mu.Lock()
-	stopped = true
-	mu.Unlock()
-	wg.Wait()
+	stop()
 	return nil
 }
 

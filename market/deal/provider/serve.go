@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/lodenet/lode/chain/types/sigs"
 	"github.com/lodenet/lode/market/deal"
+	"github.com/lodenet/lode/network/host"
 	cbg "github.com/whyrusleeping/cbor-gen"
 )
 
@@ -51,7 +52,7 @@ func (p *Provider) Run(ctx context.Context) error {
 		begin(d.UUID)
 	}
 	all.Go(func() { p.runPublisher(ctx) })
-	defer p.handle(ctx, &all)()
+	defer p.handle(ctx)()
 	for {
 		select {
 		case id := <-p.started:
@@ -82,50 +83,22 @@ func (p *Provider) start(ctx context.Context, id uuid.UUID) {
 	}
 }
 
-// handle registers the protocols; the function returned takes them back.
-func (p *Provider) handle(ctx context.Context, all *sync.WaitGroup) func() {
-	slots := make(chan struct{}, maxStreams)
-	var mu sync.Mutex
-	closed := false
+// handle serves the protocols; the function returned takes them back.
+func (p *Provider) handle(ctx context.Context) func() {
 	serve := func(answer func(network.Stream) error) network.StreamHandler {
 		return func(s network.Stream) {
-			mu.Lock()
-			defer mu.Unlock()
-			if closed {
-				s.Reset()
-				return
+			if err := answer(s); err != nil {
+				p.Log.Debug("deal stream", "peer", s.Conn().RemotePeer(), "protocol", s.Protocol(), "error", err)
 			}
-			select {
-			case slots <- struct{}{}:
-			default:
-				s.Reset()
-				return
-			}
-			all.Go(func() {
-				defer func() { <-slots }()
-				if err := answer(s); err != nil {
-					p.Log.Debug("deal stream", "peer", s.Conn().RemotePeer(), "protocol", s.Protocol(), "error", err)
-				}
-			})
 		}
-	}
-	handlers := map[protocol.ID]network.StreamHandler{
-		deal.ProtocolAsk:    serve(func(s network.Stream) error { return deal.Answer(ctx, s, p.answerAsk, nil) }),
-		deal.ProtocolStatus: serve(func(s network.Stream) error { return deal.Answer(ctx, s, p.answerStatus, nil) }),
 	}
 	proposals := serve(func(s network.Stream) error { return deal.Answer(ctx, s, p.answerDeal, badDeal) })
-	handlers[deal.ProtocolDeal121], handlers[deal.ProtocolDeal120] = proposals, proposals
-	for id, h := range handlers {
-		p.Host.SetStreamHandler(id, h)
-	}
-	return func() {
-		for id := range handlers {
-			p.Host.RemoveStreamHandler(id)
-		}
-		mu.Lock()
-		closed = true
-		mu.Unlock()
-	}
+	return host.Serve(p.Host, maxStreams, map[protocol.ID]network.StreamHandler{
+		deal.ProtocolAsk:     serve(func(s network.Stream) error { return deal.Answer(ctx, s, p.answerAsk, nil) }),
+		deal.ProtocolStatus:  serve(func(s network.Stream) error { return deal.Answer(ctx, s, p.answerStatus, nil) }),
+		deal.ProtocolDeal121: proposals,
+		deal.ProtocolDeal120: proposals,
+	})
 }
 
 func badDeal(err error) cbg.CBORMarshaler {

@@ -161,39 +161,6 @@ func TestHelp(t *testing.T) {
 	golden(t, "help", all.String())
 }
 
-// TestExamplesParse runs the parser, and nothing else, over every example of the help.
-func TestExamplesParse(t *testing.T) {
-	a := &app{Std: Std{Env: []string{"HOME=/home/me"}}}
-	walk(a.root(), func(c *cobra.Command) {
-		for _, e := range strings.Split(c.Example, "\n") {
-			_, after, found := strings.Cut(e, "lode ")
-			if !found || strings.Contains(e, "$(") || strings.Contains(e, "|") || !c.HasParent() {
-				continue
-			}
-			after = strings.TrimSpace(strings.Split(after, ">")[0])
-			after = strings.ReplaceAll(after, "…", "")
-			var args []string
-			for i, part := range strings.Split(after, `"`) {
-				if i%2 == 1 {
-					args = append(args, part)
-				} else {
-					args = append(args, strings.Fields(part)...)
-				}
-			}
-			found2, rest, err := a.root().Find(stripGlobals(args))
-			require.NoError(t, err, e)
-			require.NoError(t, found2.ParseFlags(rest), e)
-		}
-	})
-}
-
-func stripGlobals(args []string) []string {
-	if len(args) > 1 && args[0] == "--repo" {
-		return args[2:]
-	}
-	return args
-}
-
 func TestErrors(t *testing.T) {
 	root := fakeRoot.String()
 	for _, c := range []struct {

@@ -1,4 +1,3 @@
-// Command lode is a decentralised-storage node and its command line.
 package main
 
 import (

@@ -144,6 +144,18 @@ func TestMapIsWhole(t *testing.T) {
 	}
 }
 
+// TestPackagesSayWhatTheyAre: every package has a doc.go with a comment.
+func TestPackagesSayWhatTheyAre(t *testing.T) {
+	for _, dir := range packageDirs(t) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, "doc.go"), nil, parser.ParseComments)
+		if err != nil {
+			t.Error(err)
+		} else if f.Doc.Text() == "" {
+			t.Errorf("%s/doc.go says nothing of the package", dir)
+		}
+	}
+}
+
 var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
 
 // TestLinksLead: the links between the documents lead somewhere.

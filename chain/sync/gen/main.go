@@ -1,4 +1,3 @@
-// Command gen writes the CBOR codecs of hello and exchange. It runs in either folder.
 package main
 
 import (

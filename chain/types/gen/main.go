@@ -1,4 +1,3 @@
-// Command gen writes the CBOR codecs of chain/types.
 package main
 
 import (

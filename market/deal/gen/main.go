@@ -1,4 +1,3 @@
-// Command gen writes the CBOR codecs of market/deal.
 package main
 
 import (

@@ -1,4 +1,3 @@
-// Package parallel spreads work over the cores.
 package parallel
 
 import (

@@ -1,0 +1,2 @@
+// Command gen writes the CBOR codecs of chain/types.
+package main

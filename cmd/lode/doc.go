@@ -1,0 +1,2 @@
+// Command lode is a decentralised-storage node and its command line.
+package main

@@ -159,7 +159,7 @@ func (c *Client) Providers(ctx context.Context, root cid.Cid) ([]peer.AddrInfo, 
 }
 
 // History reads what happened to a deal.
-func (c *Client) History(ctx context.Context, id uuid.UUID) ([]Entry, error) {
+func (c *Client) History(ctx context.Context, id uuid.UUID) ([]deal.Entry, error) {
 	return c.rows.log(ctx, id)
 }
 

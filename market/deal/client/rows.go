@@ -50,12 +50,6 @@ type Deal struct {
 // Proposal is the signed proposal; nil before it is signed.
 func (d *Deal) Proposal() *market.ClientDealProposal { return d.signed }
 
-// Entry is a line of a deal's history.
-type Entry struct {
-	At   time.Time
-	Text string
-}
-
 // doc is a Deal in its row.
 type doc struct {
 	Deal
@@ -142,24 +136,7 @@ func (r rows) get(ctx context.Context, id uuid.UUID) (*Deal, error) {
 
 // list reads the deals that a condition selects, oldest first, then by piece.
 func (r rows) list(ctx context.Context, where string, args ...any) ([]*Deal, error) {
-	rs, err := r.db.QueryContext(ctx, `SELECT doc FROM deal_client WHERE `+where+` ORDER BY created, rowid`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("deals: %w", err)
-	}
-	defer rs.Close()
-	var out []*Deal
-	for rs.Next() {
-		var b []byte
-		if err := rs.Scan(&b); err != nil {
-			return nil, fmt.Errorf("deals: %w", err)
-		}
-		d, err := decodeDoc(b)
-		if err != nil {
-			return nil, fmt.Errorf("deals: %w", err)
-		}
-		out = append(out, d)
-	}
-	return out, rs.Err()
+	return deal.ReadDocs(ctx, r.db, decodeDoc, `SELECT doc FROM deal_client WHERE `+where+` ORDER BY created, rowid`, args...)
 }
 
 // underWay reads the deals that need a worker.
@@ -168,21 +145,6 @@ func (r rows) underWay(ctx context.Context) ([]*Deal, error) {
 	return all, err
 }
 
-func (r rows) log(ctx context.Context, id uuid.UUID) ([]Entry, error) {
-	rs, err := r.db.QueryContext(ctx, `SELECT at, text FROM deal_client_log WHERE uuid=? ORDER BY rowid`, id.String())
-	if err != nil {
-		return nil, fmt.Errorf("deal %s: history: %w", id, err)
-	}
-	defer rs.Close()
-	var out []Entry
-	for rs.Next() {
-		var at int64
-		var e Entry
-		if err := rs.Scan(&at, &e.Text); err != nil {
-			return nil, fmt.Errorf("deal %s: history: %w", id, err)
-		}
-		e.At = time.UnixMilli(at)
-		out = append(out, e)
-	}
-	return out, rs.Err()
+func (r rows) log(ctx context.Context, id uuid.UUID) ([]deal.Entry, error) {
+	return deal.ReadHistory(ctx, r.db, "deal_client_log", id)
 }

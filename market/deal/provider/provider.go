@@ -174,7 +174,7 @@ func (p *Provider) Deals(ctx context.Context) ([]*Deal, error) { return p.rows.l
 func (p *Provider) Deal(ctx context.Context, id uuid.UUID) (*Deal, error) { return p.rows.get(ctx, id) }
 
 // History reads what happened to a deal.
-func (p *Provider) History(ctx context.Context, id uuid.UUID) ([]Entry, error) {
+func (p *Provider) History(ctx context.Context, id uuid.UUID) ([]deal.Entry, error) {
 	return p.rows.log(ctx, id)
 }
 

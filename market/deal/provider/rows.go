@@ -33,12 +33,6 @@ type Deal struct {
 	Queued         time.Time // since when it waits to be published
 }
 
-// Entry is a line of a deal's history.
-type Entry struct {
-	At   time.Time
-	Text string
-}
-
 // doc is a Deal in its row; the proposal is kept as signed.
 type doc struct {
 	Deal
@@ -130,45 +124,13 @@ func (r rows) get(ctx context.Context, id uuid.UUID) (*Deal, error) {
 
 // list reads the deals that a condition selects, oldest first.
 func (r rows) list(ctx context.Context, where string, args ...any) ([]*Deal, error) {
-	rs, err := r.db.QueryContext(ctx, `SELECT doc FROM deal_provider WHERE `+where+` ORDER BY created`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("deals: %w", err)
-	}
-	defer rs.Close()
-	var out []*Deal
-	for rs.Next() {
-		var b []byte
-		if err := rs.Scan(&b); err != nil {
-			return nil, fmt.Errorf("deals: %w", err)
-		}
-		d, err := decodeDoc(b)
-		if err != nil {
-			return nil, fmt.Errorf("deals: %w", err)
-		}
-		out = append(out, d)
-	}
-	return out, rs.Err()
+	return deal.ReadDocs(ctx, r.db, decodeDoc, `SELECT doc FROM deal_provider WHERE `+where+` ORDER BY created`, args...)
 }
 
 func (r rows) live(ctx context.Context) ([]*Deal, error) {
 	return r.list(ctx, `state<>?`, string(deal.Complete))
 }
 
-func (r rows) log(ctx context.Context, id uuid.UUID) ([]Entry, error) {
-	rs, err := r.db.QueryContext(ctx, `SELECT at, text FROM deal_provider_log WHERE uuid=? ORDER BY rowid`, id.String())
-	if err != nil {
-		return nil, fmt.Errorf("deal %s: history: %w", id, err)
-	}
-	defer rs.Close()
-	var out []Entry
-	for rs.Next() {
-		var at int64
-		var e Entry
-		if err := rs.Scan(&at, &e.Text); err != nil {
-			return nil, fmt.Errorf("deal %s: history: %w", id, err)
-		}
-		e.At = time.UnixMilli(at)
-		out = append(out, e)
-	}
-	return out, rs.Err()
+func (r rows) log(ctx context.Context, id uuid.UUID) ([]deal.Entry, error) {
+	return deal.ReadHistory(ctx, r.db, "deal_provider_log", id)
 }

@@ -234,9 +234,6 @@ func TestSocketOrigins(t *testing.T) {
 }
 
 func TestPings(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for a ping, 5 s")
-	}
 	r := serve(t, heads(t, make(chan struct{}, 1)), server.Options{})
 	c, _, err := r.dial(t, nil)
 	require.NoError(t, err)

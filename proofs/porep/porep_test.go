@@ -183,9 +183,6 @@ func testWhole(t *testing.T, s *sealed) {
 func TestSeal2KiB(t *testing.T) { testWhole(t, small(t)) }
 
 func TestSeal8MiB(t *testing.T) {
-	if testing.Short() {
-		t.Skip("seals 8 MiB")
-	}
 	big := task
 	big.Proof = abi.RegisteredSealProof_StackedDrg8MiBV1_1
 	s := sealAll(t, big)

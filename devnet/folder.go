@@ -47,12 +47,8 @@ type PlanMember struct {
 
 const planFile = "devnet.json"
 
-var (
-	// ErrNoDevnet: the folder holds no devnet. Make one with Create or `lode devnet up`.
-	ErrNoDevnet = errors.New("no devnet in this folder")
-	// ErrOther: the folder holds a devnet of another shape than asked for.
-	ErrOther = errors.New("the folder holds another devnet")
-)
+// ErrNoDevnet: the folder holds no devnet. Make one with Create or `lode devnet up`.
+var ErrNoDevnet = errors.New("no devnet in this folder")
 
 // Open reads an existing devnet.
 func Open(dir string) (*Folder, error) {

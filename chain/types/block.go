@@ -79,9 +79,6 @@ func (h *BlockHeader) SigningBytes() ([]byte, error) {
 	return bare.Serialize()
 }
 
-// IsGenesis tells whether the block is at height 0.
-func (h *BlockHeader) IsGenesis() bool { return h.Height == 0 }
-
 // LastBeacon is the last beacon entry of the block, or nil when it has none.
 func (h *BlockHeader) LastBeacon() *BeaconEntry {
 	if n := len(h.BeaconEntries); n > 0 {

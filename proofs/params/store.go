@@ -66,9 +66,6 @@ type Want struct {
 	Seed []byte
 }
 
-// Pins are the digests of the verifying keys that a network takes, by circuit.
-type Pins map[string]groth16.Digest
-
 // DevnetSeed is what the keys of development networks are derived from.
 const DevnetSeed = "lode devnet"
 

@@ -116,13 +116,6 @@ func (c *Chain) Tick() {
 	c.tick()
 }
 
-// Ticks adds epochs.
-func (c *Chain) Ticks(n int) {
-	for range n {
-		c.Tick()
-	}
-}
-
 // Run adds an epoch each epoch time until the context ends.
 func (c *Chain) Run(ctx context.Context) {
 	timer := time.NewTicker(time.Duration(c.Net.EpochSeconds) * time.Second)

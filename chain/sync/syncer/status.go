@@ -48,15 +48,6 @@ func (s Status) PerSecond(now time.Time) float64 {
 	return 0
 }
 
-// Remaining estimates the time to the target; 0 when unknown or done.
-func (s Status) Remaining(now time.Time) time.Duration {
-	rate := s.PerSecond(now)
-	if rate == 0 || !s.Ended.IsZero() {
-		return 0
-	}
-	return time.Duration(float64(s.Headers-s.Validated) / rate * float64(time.Second))
-}
-
 // Status is the state of this moment.
 func (s *Syncer) Status() Status {
 	s.mu.Lock()

@@ -11,6 +11,10 @@ import (
 const (
 	parentBytes = Parents * fr32.NodeBytes // of a label's preimage, until they repeat
 	thirdTime   = repeats - 2*Parents      // parents that are there three times in it
+
+	// ahead is how many nodes before its turn a node's parents are fetched: as long as memory
+	// takes, and not so long that they are gone again.
+	ahead = 3
 )
 
 // inMemory is Labels for a graph that has a table of parents: both layers are in memory, and
@@ -45,7 +49,7 @@ func (g *Graph) inMemory(ctx context.Context, table []uint32, pre *preimage, lay
 }
 
 // firstLayer makes labels of layer 1. Each parent is put at once where it is to be in the
-// preimage: six or seven times.
+// preimage: six or seven times. Parents of later nodes are fetched while this one is hashed.
 func (p *preimage) firstLayer(table []uint32, labels []byte, from, to uint64) {
 	const stride = BaseParents * fr32.NodeBytes
 	for node := from; node < to; node++ {
@@ -56,13 +60,14 @@ func (p *preimage) firstLayer(table []uint32, labels []byte, from, to uint64) {
 				*(*fr32.Node)(p.bytes[at:]) = label
 			}
 		}
+		if next := node + ahead; next < to {
+			prefetch(labels, table[next*Parents:][:BaseParents])
+		}
 		*(*fr32.Node)(labels[node*fr32.NodeBytes:]) = p.hash(node)
 	}
 }
 
-// furtherLayer makes labels of a later layer. The labels of the next node's parents in the
-// layer before, which lie anywhere, are touched ahead, so that they come from far while this
-// node is hashed.
+// furtherLayer makes labels of a later layer. Parents in the layer before lie anywhere in it.
 func (p *preimage) furtherLayer(table []uint32, lower, labels []byte, from, to uint64) {
 	var parents [Parents]*fr32.Node
 	for node := from; node < to; node++ {
@@ -83,10 +88,10 @@ func (p *preimage) furtherLayer(table []uint32, lower, labels []byte, from, to u
 			}
 			at += fr32.NodeBytes
 		}
-		if node+1 < to {
-			for _, next := range table[(node+1)*Parents+BaseParents:][:ExpanderParents] {
-				p.touched ^= lower[uint64(next)*fr32.NodeBytes]
-			}
+		if next := node + ahead; next < to {
+			row := table[next*Parents:][:Parents]
+			prefetch(labels, row[:BaseParents])
+			prefetch(lower, row[BaseParents:])
 		}
 		*(*fr32.Node)(labels[node*fr32.NodeBytes:]) = p.hash(node)
 	}

@@ -85,7 +85,7 @@ func newTable[T any, F coordinate[T]](ctx context.Context, g point[T], window in
 			copy(row[n:], row[:n])
 			a.reset(n)
 			for i := range n {
-				a.add(row[n:2*n], i, &row[n-1], false)
+				a.add(i, &row[n-1], false)
 			}
 			a.flush(row[n : 2*n])
 		}
@@ -106,9 +106,9 @@ func (t *table[T, F]) multiply(out []point[T], scalars []fr.Element, s *scratch[
 		for i, d := range s.digits[w*n : (w+1)*n] {
 			switch {
 			case d > 0:
-				s.adder.add(out, i, &row[d-1], false)
+				s.adder.add(i, &row[d-1], false)
 			case d < 0:
-				s.adder.add(out, i, &row[-d-1], true)
+				s.adder.add(i, &row[-d-1], true)
 			}
 		}
 		s.adder.flush(out)
@@ -164,52 +164,32 @@ func digits(to []int32, stride, rows, window int, scalar *fr.Element) {
 type adder[T any, F coordinate[T]] struct {
 	list []addition[T]
 	n    int // additions on the list
-	prod T   // of their deltas
 
-	inv, lambda, x T
+	prod, inv, lambda, x T
 }
 
-// addition is one that waits for the inverse of its delta.
 type addition[T any] struct {
 	index  int
+	minus  bool
 	point  point[T]
 	delta  T // point.X - acc.X
 	prefix T // product of the deltas before
 }
 
 // reset makes room for n additions.
-func (a *adder[T, F]) reset(n int) {
-	a.list, a.n = grow(a.list, n), 0
-	F(&a.prod).SetOne()
-}
+func (a *adder[T, F]) reset(n int) { a.list, a.n = grow(a.list, n), 0 }
 
-// add puts acc[i] += q, or -q, on the list, or does it at once where the formula has no answer.
-func (a *adder[T, F]) add(acc []point[T], i int, q *point[T], minus bool) {
-	p, e := &acc[i], &a.list[a.n]
-	e.index, e.point = i, *q
-	if minus {
-		F(&e.point.Y).Neg(&e.point.Y)
-	}
-	if F(&p.X).IsZero() && F(&p.Y).IsZero() {
-		*p = e.point
-		return
-	}
-	F(&e.delta).Sub(&e.point.X, &p.X)
-	if F(&e.delta).IsZero() {
-		if F(&a.x).Add(&p.Y, &e.point.Y); F(&a.x).IsZero() {
-			*p = point[T]{}
-		} else {
-			double[T, F](p)
-		}
-		return
-	}
-	e.prefix = a.prod
-	F(&a.prod).Mul(&a.prod, &e.delta)
+// add puts acc[i] += q, or -q, on the list. It does nothing else, so that many points are on
+// their way from memory at once.
+func (a *adder[T, F]) add(i int, q *point[T], minus bool) {
+	e := &a.list[a.n]
+	e.index, e.minus, e.point = i, minus, *q
 	a.n++
 }
 
 // flush does what is on the list.
 func (a *adder[T, F]) flush(acc []point[T]) {
+	a.multiplyDeltas(acc)
 	if a.n == 0 {
 		return
 	}
@@ -230,6 +210,41 @@ func (a *adder[T, F]) flush(acc []point[T]) {
 		F(&p.Y).Sub(&a.lambda, &p.Y)
 		p.X = a.x
 	}
+}
+
+// multiplyDeltas leaves the product of all deltas in prod. Additions for which the formula has
+// no answer are done at once and leave the list.
+func (a *adder[T, F]) multiplyDeltas(acc []point[T]) {
+	prod := F(&a.prod)
+	prod.SetOne()
+	kept := 0
+	for k := range a.n {
+		e := &a.list[k]
+		p, q := &acc[e.index], &e.point
+		if e.minus {
+			F(&q.Y).Neg(&q.Y)
+		}
+		if F(&p.X).IsZero() && F(&p.Y).IsZero() {
+			*p = *q
+			continue
+		}
+		F(&e.delta).Sub(&q.X, &p.X)
+		if F(&e.delta).IsZero() {
+			if F(&a.x).Add(&p.Y, &q.Y); F(&a.x).IsZero() {
+				*p = point[T]{}
+			} else {
+				double[T, F](p)
+			}
+			continue
+		}
+		e.prefix = a.prod
+		prod.Mul(&a.prod, &e.delta)
+		if kept != k {
+			a.list[kept] = *e
+		}
+		kept++
+	}
+	a.n = kept
 }
 
 // double doubles a point other than infinity. Neither curve has points of order two.

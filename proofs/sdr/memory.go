@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/lodenet/lode/proofs/fr32"
 )
@@ -19,12 +20,13 @@ const (
 
 // inMemory is Labels for a graph that has a table of parents: both layers are in memory, and
 // nothing else is needed to make labels as fast as they can be hashed.
-func (g *Graph) inMemory(ctx context.Context, table []uint32, pre *preimage, layer int, nodes uint64, before io.ReaderAt, out File, done func(int64)) error {
+func (g *Graph) inMemory(ctx context.Context, table []uint32, pre *preimage, layer int, nodes uint64, before io.ReaderAt, out File, done func(int64)) (err error) {
 	var lower []byte
 	if layer > 1 {
-		lower = make([]byte, g.nodes*fr32.NodeBytes)
-		if n, err := before.ReadAt(lower, 0); n < len(lower) {
-			return fmt.Errorf("layer before: read %d bytes of %d: %w", n, len(lower), err)
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // of this goroutine
+		defer fault(&err)
+		if lower, err = g.whole(before); err != nil {
+			return fmt.Errorf("layer before: %w", err)
 		}
 	}
 	labels := make([]byte, nodes*fr32.NodeBytes)
@@ -46,6 +48,19 @@ func (g *Graph) inMemory(ctx context.Context, table []uint32, pre *preimage, lay
 		}
 	}
 	return nil
+}
+
+// whole is a whole layer: its memory, if it has any, or a copy.
+func (g *Graph) whole(layer io.ReaderAt) ([]byte, error) {
+	size := g.nodes * fr32.NodeBytes
+	if m, ok := layer.(Memory); ok && uint64(len(m.Bytes())) >= size {
+		return m.Bytes()[:size], nil
+	}
+	labels := make([]byte, size)
+	if n, err := layer.ReadAt(labels, 0); n < len(labels) {
+		return nil, fmt.Errorf("read %d bytes of %d: %w", n, len(labels), err)
+	}
+	return labels, nil
 }
 
 // firstLayer makes labels of layer 1. Each parent is put at once where it is to be in the

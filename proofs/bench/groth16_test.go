@@ -130,7 +130,7 @@ func TestCircuitCounts(t *testing.T) {
 
 // All of it, with keys in a folder of its own.
 func TestAll(t *testing.T) {
-	vectors.Long(t, "gnark's setup takes half a minute")
+	vectors.Huge(t, "gnark's setup takes half a minute")
 	e := env()
 	e.Keys, e.Now, e.Epoch = params.New(t.TempDir(), nil), time.Now, time.Second
 	r, err := Run(t.Context(), e, All()...)

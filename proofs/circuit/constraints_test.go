@@ -90,7 +90,7 @@ func TestCountsAddUp(t *testing.T) {
 
 // The circuit of a larger sector, whose nodes have longer numbers.
 func TestCountsAddUpLarger(t *testing.T) {
-	vectors.Long(t, "compiling a PoRep of 8 MiB takes a minute")
+	vectors.Huge(t, "compiling a PoRep of 8 MiB takes a minute")
 	s := sealOf(t, abi.RegisteredSealProof_StackedDrg8MiBV1_1)
 	st, err := PoRep(s)
 	if err != nil {

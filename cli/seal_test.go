@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/lodenet/lode/proofs/bench"
 )
 
 func TestSealUnsealProve(t *testing.T) {
@@ -114,12 +116,13 @@ func TestSealRefuses(t *testing.T) {
 
 func TestBenchProofs(t *testing.T) {
 	dir := t.TempDir()
-	code, out, errOut := run(t, "", "bench", "proofs", "--sector-size", "2KiB", "--measure", "1ms", "--dir", dir)
+	const sealing = "--only=labels,hashes,pieces,sector"
+	code, out, errOut := run(t, "", "bench", "proofs", sealing, "--sector-size", "2KiB", "--measure", "1ms", "--dir", dir)
 	require.Zero(t, code, errOut)
-	for _, want := range []string{"label layer 1", "Poseidon arity 8", "triplewz/poseidon", "CommP", "go-fil-commp-hashhash", "tree C", "sealing to CommR", "0.80", "2.00"} {
+	for _, want := range []string{"label layer 1", "Poseidon arity 8", "triplewz/poseidon", "CommP", "go-fil-commp-hashhash", "tree C", "sealing to CommR", "≥ 0.80", "≥ 2.00"} {
 		require.Contains(t, out, want)
 	}
-	code, out, errOut = run(t, "", "--json", "-q", "bench", "proofs", "--measure", "1ms", "--dir", dir)
+	code, out, errOut = run(t, "", "--json", "-q", "bench", "proofs", sealing, "--measure", "1ms", "--dir", dir)
 	require.Zero(t, code, errOut)
 	var r struct {
 		Rows []struct {
@@ -133,4 +136,23 @@ func TestBenchProofs(t *testing.T) {
 	require.Empty(t, left, "the bench left files behind")
 	code, _, _ = run(t, "", "bench", "proofs", "--sector-size", "3KiB")
 	require.Equal(t, exitError, code)
+	code, _, errOut = run(t, "", "bench", "proofs", "--only", "snarks")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errOut, "circuits")
+}
+
+// Every kind of row that there is.
+func TestBenchTable(t *testing.T) {
+	r := &bench.Report{SectorSize: 2048, Cores: 2, Rows: []bench.Row{
+		{Name: "label layer 1", Rate: 940123, Unit: "labels/s", Cores: 2, Peer: "crypto/sha256", PeerRate: 1e6, Ratio: 0.94, Want: 0.8},
+		{Name: "tree D", Rate: 667, Unit: "leaves/s", Cores: 2, Note: "96µs"},
+		{Name: "PoRep of 2048 bytes", Rate: 1569333, Unit: bench.Constraints, Peer: "the reference", PeerRate: 2687921, Ratio: 0.584, AtMost: 1},
+		{Name: "bits of any node", Rate: 388, Unit: bench.Constraints, Note: "strict here only", Peer: "the reference", PeerRate: 256, Ratio: 1.516},
+		{Name: "prove replication", Skipped: "there are no keys"},
+	}}
+	var text strings.Builder
+	require.NoError(t, benchTable(&text, r))
+	asJSON, err := json.MarshalIndent(r, "", "  ")
+	require.NoError(t, err)
+	golden(t, "bench", text.String()+"\n"+string(asJSON)+"\n")
 }

@@ -19,20 +19,35 @@ type Env struct {
 	Now      func() time.Time
 	Least    time.Duration     // how long to measure one thing at least; 0 is a second
 	Progress func(what string) // may be nil
+
+	Keys  Keys          // of succinct proofs; Vanilla needs none
+	Epoch time.Duration // what a winning PoSt has time for; 0 where that is not known
+	Long  bool          // make the keys of a proof of replication when they are missing
 }
 
-// Row is one figure.
+// say tells of progress.
+func (e Env) say(format string, args ...any) {
+	if e.Progress != nil {
+		e.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// Row is one figure: a rate, or for Unit constraints a count.
 type Row struct {
 	Name  string  `json:"name"`
-	Rate  float64 `json:"rate"`
-	Unit  string  `json:"unit"`
-	Cores int     `json:"cores"`
+	Rate  float64 `json:"rate,omitempty"`
+	Unit  string  `json:"unit,omitempty"`
+	Cores int     `json:"cores,omitempty"`
 	Note  string  `json:"note,omitempty"`
 
 	Peer     string  `json:"peer,omitempty"` // what it is held against
 	PeerRate float64 `json:"peer_rate,omitempty"`
-	Ratio    float64 `json:"ratio,omitempty"` // of the rate to the peer's
-	Want     float64 `json:"want,omitempty"`  // what the ratio is to be at least
+	Ratio    float64 `json:"ratio,omitempty"`   // of the rate to the peer's
+	Want     float64 `json:"want,omitempty"`    // what the ratio is to be at least
+	AtMost   float64 `json:"at_most,omitempty"` // or at most
+
+	// Skipped says why there is no figure; the row then has a name alone.
+	Skipped string `json:"skipped,omitempty"`
 }
 
 // Report is what a run found.
@@ -48,9 +63,25 @@ type Stage struct {
 	Run  func(ctx context.Context, e Env) ([]Row, error)
 }
 
-// Vanilla is what is below succinct proofs, in an order in which each finds what it needs.
-func Vanilla() []Stage {
-	return []Stage{{"labels", labelRate}, {"hashes", hashRate}, {"pieces", pieceRate}, {"sector", sectorRates}}
+// Vanilla is what is below succinct proofs.
+func Vanilla() []Stage { return new(session).vanilla() }
+
+// All is everything, in an order in which each stage finds what those before have made. One
+// that finds nothing makes it itself, or says that a figure is missing.
+func All() []Stage {
+	s := new(session)
+	return append(s.vanilla(), Stage{"circuits", circuitCounts}, Stage{"setup", s.setupRates}, Stage{"prove", s.proveRates}, Stage{"verify", s.verifyRates})
+}
+
+// session is what stages of one run leave to later ones.
+type session struct {
+	sealed *sealedSector
+	setup  *setup
+	made   []made
+}
+
+func (s *session) vanilla() []Stage {
+	return []Stage{{"labels", labelRate}, {"hashes", hashRate}, {"pieces", pieceRate}, {"sector", s.sectorRates}}
 }
 
 // Run measures.
@@ -64,9 +95,7 @@ func Run(ctx context.Context, e Env, stages ...Stage) (*Report, error) {
 	}
 	r := &Report{SectorSize: seal.SectorSize, Cores: runtime.GOMAXPROCS(0)}
 	for _, s := range stages {
-		if e.Progress != nil {
-			e.Progress(s.Name)
-		}
+		e.say("%s", s.Name)
 		rows, err := s.Run(ctx, e)
 		if err != nil {
 			return nil, fmt.Errorf("measure %s: %w", s.Name, err)
@@ -88,10 +117,15 @@ const turns = 5
 // compare measures tasks in turns and gives the best rate of each: what disturbs a turn
 // makes it slower, never faster.
 func (e Env) compare(ctx context.Context, tasks ...task) ([]float64, error) {
+	return e.compareIn(ctx, turns, tasks...)
+}
+
+// compareIn is compare in so many turns.
+func (e Env) compareIn(ctx context.Context, turns int, tasks ...task) ([]float64, error) {
 	best := make([]float64, len(tasks))
 	for range turns {
 		for i, t := range tasks {
-			rate, err := e.rate(ctx, e.Least/turns, t)
+			rate, err := e.rate(ctx, e.Least/time.Duration(turns), t)
 			if err != nil {
 				return nil, err
 			}

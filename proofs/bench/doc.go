@@ -2,7 +2,8 @@
 // limit that is measured in the same run, in turns with it, so that what else the machine
 // does disturbs both alike.
 //
-// A Stage measures one part and gives Rows; Run runs them in order. Vanilla has the stages of
-// what is below succinct proofs; a proof system adds its own. Peers are linked in for this
-// alone. Time and files are handed in. Read bench.go, then seal.go.
+// A Stage measures one part and gives Rows; Run runs them in order. All has every stage;
+// Vanilla those of what is below succinct proofs, which need no keys. Peers are linked in for
+// this alone. Time, files and keys are handed in. What was not measured is in the report too,
+// with the reason. Read bench.go, then sector.go, setup.go, prove.go and verify.go.
 package bench

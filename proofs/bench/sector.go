@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/proofs/commp"
 	"github.com/lodenet/lode/proofs/fr32"
@@ -15,7 +16,7 @@ import (
 )
 
 // sectorRates seals one sector of zeros on the files, and measures its steps.
-func sectorRates(ctx context.Context, e Env) ([]Row, error) {
+func (s *session) sectorRates(ctx context.Context, e Env) ([]Row, error) {
 	seal, err := registry.SealOf(e.Proof)
 	if err != nil {
 		return nil, err
@@ -23,8 +24,7 @@ func sectorRates(ctx context.Context, e Env) ([]Row, error) {
 	if err := zeroData(e.Files, int64(seal.SectorSize)); err != nil {
 		return nil, err
 	}
-	t := porep.Task{Proof: e.Proof, Miner: 1000, Number: 1, Ticket: make([]byte, 32)}
-	commD := commp.ZeroPiece(abi.PaddedPieceSize(seal.SectorSize))
+	t, commD := zeroTask(e.Proof, seal)
 	nodes := float64(seal.Nodes())
 
 	// Progress tells when the parts of a step end: after so many nodes of it.
@@ -35,15 +35,17 @@ func sectorRates(ctx context.Context, e Env) ([]Row, error) {
 	}
 	commit := &laps{now: e.Now, ends: []int64{int64(nodes), 2 * int64(nodes), 3 * int64(nodes)}}
 	commit.start()
-	if _, err := porep.Commit(ctx, t, commD, e.Files, commit.progress); err != nil {
+	commR, err := porep.Commit(ctx, t, commD, e.Files, commit.progress)
+	if err != nil {
 		return nil, err
 	}
+	s.sealed = &sealedSector{t, commD, commR, e.Files}
 	whole := e.Now().Sub(start)
 	row := func(name string, units float64, unit string, took time.Duration) Row {
 		if took <= 0 {
 			took = time.Nanosecond // nothing that a coarse clock can see
 		}
-		return Row{Name: name, Rate: units / took.Seconds(), Unit: unit, Cores: runtime.GOMAXPROCS(0), Note: took.Round(max(took/1000, time.Microsecond)).String()}
+		return Row{Name: name, Rate: units / took.Seconds(), Unit: unit, Cores: runtime.GOMAXPROCS(0), Note: short(took)}
 	}
 	return []Row{
 		row("tree D", nodes, "leaves/s", label.took(0)),
@@ -53,6 +55,37 @@ func sectorRates(ctx context.Context, e Env) ([]Row, error) {
 		row("tree R", nodes, "leaves/s", commit.took(2)),
 		row("sealing to CommR", float64(seal.SectorSize), "B/s", whole),
 	}, nil
+}
+
+// short is a duration for people.
+func short(d time.Duration) string { return d.Round(max(d/1000, time.Microsecond)).String() }
+
+// sealedSector is a sector of zeros and where it lies.
+type sealedSector struct {
+	task         porep.Task
+	commD, commR cid.Cid
+	files        porep.Files
+}
+
+func zeroTask(p abi.RegisteredSealProof, s registry.Seal) (porep.Task, cid.Cid) {
+	return porep.Task{Proof: p, Miner: 1000, Number: 1, Ticket: make([]byte, 32)}, commp.ZeroPiece(abi.PaddedPieceSize(s.SectorSize))
+}
+
+// sealZeros seals a sector of zeros.
+func sealZeros(ctx context.Context, p abi.RegisteredSealProof, f porep.Files) (*sealedSector, error) {
+	seal, err := registry.SealOf(p)
+	if err != nil {
+		return nil, err
+	}
+	t, commD := zeroTask(p, seal)
+	if err := zeroData(f, int64(seal.SectorSize)); err != nil {
+		return nil, err
+	}
+	if err := porep.Label(ctx, t, commD, f, nil); err != nil {
+		return nil, err
+	}
+	commR, err := porep.Commit(ctx, t, commD, f, nil)
+	return &sealedSector{t, commD, commR, f}, err
 }
 
 // zeroData makes the file of a sector's data.

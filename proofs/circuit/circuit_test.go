@@ -102,18 +102,6 @@ func postOf(t testing.TB, p abi.RegisteredPoStProof) registry.PoSt {
 	return s
 }
 
-// gadget is a circuit of some gadget: inputs and what they are held to.
-type gadget struct {
-	In     []frontend.Variable
-	Public []frontend.Variable `gnark:",public"`
-	define func(api frontend.API, in, public []frontend.Variable)
-}
-
-func (g *gadget) Define(api frontend.API) error {
-	g.define(api, g.In, g.Public)
-	return nil
-}
-
 // newGadget compiles a gadget.
 func newGadget(t testing.TB, in, public int, define func(api frontend.API, in, public []frontend.Variable)) constraint.ConstraintSystem {
 	t.Helper()

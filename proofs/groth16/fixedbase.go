@@ -85,7 +85,7 @@ func newTable[T any, F coordinate[T]](ctx context.Context, g point[T], window in
 			copy(row[n:], row[:n])
 			a.reset(n)
 			for i := range n {
-				a.add(row[n:2*n], i, row[n-1])
+				a.add(i, &row[n-1], false)
 			}
 			a.flush(row[n : 2*n])
 		}
@@ -106,11 +106,9 @@ func (t *table[T, F]) multiply(out []point[T], scalars []fr.Element, s *scratch[
 		for i, d := range s.digits[w*n : (w+1)*n] {
 			switch {
 			case d > 0:
-				s.adder.add(out, i, row[d-1])
+				s.adder.add(i, &row[d-1], false)
 			case d < 0:
-				q := row[-d-1]
-				F(&q.Y).Neg(&q.Y)
-				s.adder.add(out, i, q)
+				s.adder.add(i, &row[-d-1], true)
 			}
 		}
 		s.adder.flush(out)
@@ -160,70 +158,93 @@ func digits(to []int32, stride, rows, window int, scalar *fr.Element) {
 	}
 }
 
-// adder collects additions acc[i] += q to distinct i, and does them with one inversion.
+// adder collects additions acc[i] += q to distinct i, and does them with one inversion. What
+// it works on is in its own memory: a variable whose address goes to a method of F would be
+// allocated anew each time.
 type adder[T any, F coordinate[T]] struct {
-	index  []int32
-	points []point[T]
-	deltas []T // q.X - acc.X
-	prefix []T // products of the deltas before
-	prod   T
+	list []addition[T]
+	n    int // additions on the list
+
+	prod, inv, lambda, x T
 }
 
-func (a *adder[T, F]) reset(n int) {
-	if cap(a.index) < n {
-		a.index, a.points = make([]int32, 0, n), make([]point[T], 0, n)
-		a.deltas, a.prefix = make([]T, 0, n), make([]T, 0, n)
-	}
-	a.index, a.points, a.deltas, a.prefix = a.index[:0], a.points[:0], a.deltas[:0], a.prefix[:0]
-	F(&a.prod).SetOne()
+type addition[T any] struct {
+	index  int
+	minus  bool
+	point  point[T]
+	delta  T // point.X - acc.X
+	prefix T // product of the deltas before
 }
 
-// add puts acc[i] += q on the list, or does it at once where the formula has no answer.
-func (a *adder[T, F]) add(acc []point[T], i int, q point[T]) {
-	p := &acc[i]
-	if F(&p.X).IsZero() && F(&p.Y).IsZero() {
-		*p = q
-		return
-	}
-	var delta T
-	F(&delta).Sub(&q.X, &p.X)
-	if F(&delta).IsZero() {
-		var sum T
-		if F(&sum).Add(&p.Y, &q.Y); F(&sum).IsZero() {
-			*p = point[T]{}
-		} else {
-			double[T, F](p)
-		}
-		return
-	}
-	a.index = append(a.index, int32(i))
-	a.points = append(a.points, q)
-	a.deltas = append(a.deltas, delta)
-	a.prefix = append(a.prefix, a.prod)
-	F(&a.prod).Mul(&a.prod, &delta)
+// reset makes room for n additions.
+func (a *adder[T, F]) reset(n int) { a.list, a.n = grow(a.list, n), 0 }
+
+// add puts acc[i] += q, or -q, on the list. It does nothing else, so that many points are on
+// their way from memory at once.
+func (a *adder[T, F]) add(i int, q *point[T], minus bool) {
+	e := &a.list[a.n]
+	e.index, e.minus, e.point = i, minus, *q
+	a.n++
 }
 
 // flush does what is on the list.
 func (a *adder[T, F]) flush(acc []point[T]) {
-	if len(a.index) == 0 {
+	a.multiplyDeltas(acc)
+	if a.n == 0 {
 		return
 	}
-	var inv, lambda, x T
-	F(&inv).Inverse(&a.prod)
-	for k := len(a.index) - 1; k >= 0; k-- {
-		p, q := &acc[a.index[k]], &a.points[k]
-		F(&lambda).Sub(&q.Y, &p.Y)
-		F(&x).Mul(&inv, &a.prefix[k]) // 1 / delta
-		F(&lambda).Mul(&lambda, &x)
-		F(&inv).Mul(&inv, &a.deltas[k])
-		F(&x).Square(&lambda)
-		F(&x).Sub(&x, &p.X)
-		F(&x).Sub(&x, &q.X)
-		F(&p.X).Sub(&p.X, &x)
-		F(&lambda).Mul(&lambda, &p.X)
-		F(&p.Y).Sub(&lambda, &p.Y)
-		p.X = x
+	inv, lambda, x := F(&a.inv), F(&a.lambda), F(&a.x)
+	inv.Inverse(&a.prod)
+	for k := a.n - 1; k >= 0; k-- {
+		e := &a.list[k]
+		p, q := &acc[e.index], &e.point
+		x.Mul(&a.inv, &e.prefix) // 1 / delta
+		inv.Mul(&a.inv, &e.delta)
+		lambda.Sub(&q.Y, &p.Y)
+		lambda.Mul(&a.lambda, &a.x)
+		x.Square(&a.lambda)
+		x.Sub(&a.x, &p.X)
+		x.Sub(&a.x, &q.X)
+		F(&p.X).Sub(&p.X, &a.x)
+		lambda.Mul(&a.lambda, &p.X)
+		F(&p.Y).Sub(&a.lambda, &p.Y)
+		p.X = a.x
 	}
+}
+
+// multiplyDeltas leaves the product of all deltas in prod. Additions for which the formula has
+// no answer are done at once and leave the list.
+func (a *adder[T, F]) multiplyDeltas(acc []point[T]) {
+	prod := F(&a.prod)
+	prod.SetOne()
+	kept := 0
+	for k := range a.n {
+		e := &a.list[k]
+		p, q := &acc[e.index], &e.point
+		if e.minus {
+			F(&q.Y).Neg(&q.Y)
+		}
+		if F(&p.X).IsZero() && F(&p.Y).IsZero() {
+			*p = *q
+			continue
+		}
+		F(&e.delta).Sub(&q.X, &p.X)
+		if F(&e.delta).IsZero() {
+			if F(&a.x).Add(&p.Y, &q.Y); F(&a.x).IsZero() {
+				*p = point[T]{}
+			} else {
+				double[T, F](p)
+			}
+			continue
+		}
+		e.prefix = a.prod
+		prod.Mul(&a.prod, &e.delta)
+		if kept != k {
+			a.list[kept] = *e
+		}
+		kept++
+	}
+	a.n = kept
 }
 
 // double doubles a point other than infinity. Neither curve has points of order two.

@@ -72,10 +72,7 @@ func BenchmarkMultiply(b *testing.B) {
 			b.Fatal(err)
 		}
 		out, s := make([]g1Point, len(scalars)), &scratch[fp.Element, *fp.Element]{}
-		for b.Loop() {
-			t.multiply(out, scalars, s)
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(scalars)), "ns/point")
+		perPoint(b, len(scalars), func() { t.multiply(out, scalars, s) })
 	})
 	b.Run("G2", func(b *testing.B) {
 		t, err := newTable[curve.E2](b.Context(), g2Point(g2), 16)
@@ -83,21 +80,23 @@ func BenchmarkMultiply(b *testing.B) {
 			b.Fatal(err)
 		}
 		out, s := make([]g2Point, len(scalars)), &scratch[curve.E2, *curve.E2]{}
-		for b.Loop() {
-			t.multiply(out, scalars, s)
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(scalars)), "ns/point")
+		perPoint(b, len(scalars), func() { t.multiply(out, scalars, s) })
 	})
 	b.Run("gnark G1", func(b *testing.B) {
-		for b.Loop() {
-			curve.BatchScalarMultiplicationG1(&g1, scalars)
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(scalars)), "ns/point")
+		perPoint(b, len(scalars), func() { curve.BatchScalarMultiplicationG1(&g1, scalars) })
 	})
 	b.Run("gnark G2", func(b *testing.B) {
-		for b.Loop() {
-			curve.BatchScalarMultiplicationG2(&g2, scalars)
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(scalars)), "ns/point")
+		perPoint(b, len(scalars), func() { curve.BatchScalarMultiplicationG2(&g2, scalars) })
 	})
+}
+
+// perPoint reports the time a point, also that of processors, which others change less.
+func perPoint(b *testing.B, points int, work func()) {
+	used := cpu()
+	for b.Loop() {
+		work()
+	}
+	n := float64(b.N * points)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/n, "ns/point")
+	b.ReportMetric((cpu()-used)*1e9/n, "cpu-ns/point")
 }

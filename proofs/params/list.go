@@ -29,8 +29,10 @@ type Entry struct {
 	Problem string
 }
 
+// KindProving is the kind of what proofs are made with.
+const KindProving = "proving key"
+
 const (
-	kindProving    = "proving key"
 	kindVerifying  = "verifying key"
 	kindCompiled   = "compiled circuit"
 	kindUnfinished = "unfinished"
@@ -50,7 +52,7 @@ func (s *Store) List() ([]Entry, error) {
 		e := Entry{File: f.Name(), Insecure: strings.HasPrefix(f.Name(), "insecure-")}
 		switch filepath.Ext(f.Name()) {
 		case provingExt:
-			e.Kind = kindProving
+			e.Kind = KindProving
 		case verifyingExt:
 			e.Kind = kindVerifying
 		case compiledExt:
@@ -76,7 +78,7 @@ func (s *Store) List() ([]Entry, error) {
 // describe reads what a file says of itself.
 func (s *Store) describe(e *Entry) error {
 	switch e.Kind {
-	case kindProving:
+	case KindProving:
 		f, err := os.Open(filepath.Join(s.dir, e.File))
 		if err != nil {
 			return err
@@ -141,7 +143,7 @@ func (s *Store) Verify(ctx context.Context) ([]Entry, error) {
 		}
 		s.report(Progress{Circuit: e.Circuit, Step: "verify the " + e.Kind})
 		switch e.Kind {
-		case kindProving:
+		case KindProving:
 			err = s.checkProving(ctx, e.File)
 		case kindCompiled:
 			if _, err = readCompiled(filepath.Join(s.dir, e.File)); err != nil {
@@ -221,7 +223,7 @@ func (s *Store) Import(ctx context.Context, path string) (*Entry, error) {
 			return err
 		}))
 	}
-	e := &Entry{File: name + provingExt, Kind: kindProving, Size: int64(len(data)), Circuit: h.Circuit, Origin: h.Origin, Insecure: h.Insecure, Digest: vk.Digest()}
+	e := &Entry{File: name + provingExt, Kind: KindProving, Size: int64(len(data)), Circuit: h.Circuit, Origin: h.Origin, Insecure: h.Insecure, Digest: vk.Digest()}
 	return e, errors.Join(err, unlock())
 }
 

@@ -44,10 +44,7 @@ func Label(replicaID fr32.Node, layer int, node uint64, parents []fr32.Node) fr3
 }
 
 // preimage is what a label is the hash of; one serves a whole layer.
-type preimage struct {
-	bytes   [labelBytes]byte
-	touched byte // means nothing: it keeps reads ahead from being left out
-}
+type preimage struct{ bytes [labelBytes]byte }
 
 func newPreimage(replicaID fr32.Node, layer int) *preimage {
 	p := &preimage{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/lodenet/lode/proofs/fr32"
 )
@@ -11,16 +12,21 @@ import (
 const (
 	parentBytes = Parents * fr32.NodeBytes // of a label's preimage, until they repeat
 	thirdTime   = repeats - 2*Parents      // parents that are there three times in it
+
+	// ahead is how many nodes before its turn a node's parents are fetched: as long as memory
+	// takes, and not so long that they are gone again.
+	ahead = 3
 )
 
 // inMemory is Labels for a graph that has a table of parents: both layers are in memory, and
 // nothing else is needed to make labels as fast as they can be hashed.
-func (g *Graph) inMemory(ctx context.Context, table []uint32, pre *preimage, layer int, nodes uint64, before io.ReaderAt, out File, done func(int64)) error {
+func (g *Graph) inMemory(ctx context.Context, table []uint32, pre *preimage, layer int, nodes uint64, before io.ReaderAt, out File, done func(int64)) (err error) {
 	var lower []byte
 	if layer > 1 {
-		lower = make([]byte, g.nodes*fr32.NodeBytes)
-		if n, err := before.ReadAt(lower, 0); n < len(lower) {
-			return fmt.Errorf("layer before: read %d bytes of %d: %w", n, len(lower), err)
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // of this goroutine
+		defer fault(&err)
+		if lower, err = g.whole(before); err != nil {
+			return fmt.Errorf("layer before: %w", err)
 		}
 	}
 	labels := make([]byte, nodes*fr32.NodeBytes)
@@ -44,8 +50,21 @@ func (g *Graph) inMemory(ctx context.Context, table []uint32, pre *preimage, lay
 	return nil
 }
 
+// whole is a whole layer: its memory, if it has any, or a copy.
+func (g *Graph) whole(layer io.ReaderAt) ([]byte, error) {
+	size := g.nodes * fr32.NodeBytes
+	if m, ok := layer.(Memory); ok && uint64(len(m.Bytes())) >= size {
+		return m.Bytes()[:size], nil
+	}
+	labels := make([]byte, size)
+	if n, err := layer.ReadAt(labels, 0); n < len(labels) {
+		return nil, fmt.Errorf("read %d bytes of %d: %w", n, len(labels), err)
+	}
+	return labels, nil
+}
+
 // firstLayer makes labels of layer 1. Each parent is put at once where it is to be in the
-// preimage: six or seven times.
+// preimage: six or seven times. Parents of later nodes are fetched while this one is hashed.
 func (p *preimage) firstLayer(table []uint32, labels []byte, from, to uint64) {
 	const stride = BaseParents * fr32.NodeBytes
 	for node := from; node < to; node++ {
@@ -56,13 +75,14 @@ func (p *preimage) firstLayer(table []uint32, labels []byte, from, to uint64) {
 				*(*fr32.Node)(p.bytes[at:]) = label
 			}
 		}
+		if next := node + ahead; next < to {
+			prefetch(labels, table[next*Parents:][:BaseParents])
+		}
 		*(*fr32.Node)(labels[node*fr32.NodeBytes:]) = p.hash(node)
 	}
 }
 
-// furtherLayer makes labels of a later layer. The labels of the next node's parents in the
-// layer before, which lie anywhere, are touched ahead, so that they come from far while this
-// node is hashed.
+// furtherLayer makes labels of a later layer. Parents in the layer before lie anywhere in it.
 func (p *preimage) furtherLayer(table []uint32, lower, labels []byte, from, to uint64) {
 	var parents [Parents]*fr32.Node
 	for node := from; node < to; node++ {
@@ -83,10 +103,10 @@ func (p *preimage) furtherLayer(table []uint32, lower, labels []byte, from, to u
 			}
 			at += fr32.NodeBytes
 		}
-		if node+1 < to {
-			for _, next := range table[(node+1)*Parents+BaseParents:][:ExpanderParents] {
-				p.touched ^= lower[uint64(next)*fr32.NodeBytes]
-			}
+		if next := node + ahead; next < to {
+			row := table[next*Parents:][:Parents]
+			prefetch(labels, row[:BaseParents])
+			prefetch(lower, row[BaseParents:])
 		}
 		*(*fr32.Node)(labels[node*fr32.NodeBytes:]) = p.hash(node)
 	}

@@ -130,29 +130,47 @@ func (p *pipeline) recent(from uint64, nodes int) []byte {
 	return p.latest[at:][:nodes*fr32.NodeBytes]
 }
 
-// fill looks up parents, and their labels as far as there are any.
+// fill looks up parents, and their labels as far as there are any, for a few nodes at a time,
+// so that all of their labels are on their way before the first is waited for.
 func (p *pipeline) fill(w *window) (err error) {
 	defer fault(&err)
 	written := p.written.Load()
-	var parents [Parents]uint32
-	row := p.degree * fr32.NodeBytes
-	for i := range w.nodes {
-		labels, late := w.labels[i*row:][:row], uint8(0)
-		node := w.from + uint64(i)
-		p.g.row(p.permutation, node, p.degree, parents[:])
-		copy(w.base[i*BaseParents:], parents[:BaseParents])
-		for j, parent := range parents[:BaseParents] {
-			if uint64(parent) >= written {
-				late |= 1 << j
-			} else if err := p.out.node(uint64(parent), labels[j*fr32.NodeBytes:]); err != nil {
+	const few = 16
+	var parents [few][Parents]uint32
+	for from := 0; from < w.nodes; from += few {
+		to := min(from+few, w.nodes)
+		for i := from; i < to; i++ {
+			row := &parents[i-from]
+			p.g.row(p.permutation, w.from+uint64(i), p.degree, row[:])
+			p.out.prefetch(row[:BaseParents])
+			p.before.prefetch(row[BaseParents:p.degree])
+		}
+		for i := from; i < to; i++ {
+			if err := p.fetch(w, i, written, &parents[i-from]); err != nil {
 				return err
 			}
 		}
-		w.late[i] = late
-		for j, parent := range parents[BaseParents:p.degree] {
-			if err := p.before.node(uint64(parent), labels[(BaseParents+j)*fr32.NodeBytes:]); err != nil {
-				return fmt.Errorf("layer before: %w", err)
-			}
+	}
+	return nil
+}
+
+// fetch copies the labels of the parents of one node of a window, when so many nodes of the
+// layer have theirs.
+func (p *pipeline) fetch(w *window, i int, written uint64, parents *[Parents]uint32) error {
+	row := p.degree * fr32.NodeBytes
+	labels, late := w.labels[i*row:][:row], uint8(0)
+	copy(w.base[i*BaseParents:], parents[:BaseParents])
+	for j, parent := range parents[:BaseParents] {
+		if uint64(parent) >= written {
+			late |= 1 << j
+		} else if err := p.out.node(uint64(parent), labels[j*fr32.NodeBytes:]); err != nil {
+			return err
+		}
+	}
+	w.late[i] = late
+	for j, parent := range parents[BaseParents:p.degree] {
+		if err := p.before.node(uint64(parent), labels[(BaseParents+j)*fr32.NodeBytes:]); err != nil {
+			return fmt.Errorf("layer before: %w", err)
 		}
 	}
 	return nil
@@ -170,6 +188,13 @@ func newSource(r io.ReaderAt) source {
 		s.memory = m.Bytes()
 	}
 	return s
+}
+
+// prefetch has labels fetched that node will copy, where there is memory.
+func (s *source) prefetch(nodes []uint32) {
+	if len(s.memory) > 0 {
+		prefetch(s.memory, nodes)
+	}
 }
 
 func (s *source) node(node uint64, to []byte) error {

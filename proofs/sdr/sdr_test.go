@@ -285,3 +285,11 @@ func BenchmarkParents(b *testing.B) {
 		v = (uint64(p[7]) + v) % (1 << 24)
 	}
 }
+
+// Fetching ahead changes nothing and reads nothing, whatever it is asked for.
+func TestPrefetch(t *testing.T) {
+	labels := make([]byte, 64)
+	prefetch(labels, nil)
+	prefetch(labels, []uint32{0, 1, 2, 1 << 31, 1<<32 - 1})
+	prefetch(nil, []uint32{0, 1<<32 - 1})
+}

@@ -7,10 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A clock that differs from the median of the peers' by offsetWarn is worth a warning (spec
-// network.md P-14).
+// A clock that differs from the median of the peers' by offsetWarn is worth a warning; by
+// OffsetLimit, blocks made with it would be refused (spec network.md P-14).
 const (
 	offsetWarn    = 2 * time.Second
+	OffsetLimit   = 10 * time.Second
 	offsetQuorum  = 3 // peers, fewer say nothing about whose clock is wrong
 	warnClockLess = time.Hour
 )

@@ -79,6 +79,7 @@ type Node struct {
 	// restarts runs again what may fail without taking the node down.
 	restarts *lifecycle.Restarter
 
+	beacon    beacon.Local // the only one that there is
 	verifier  proofs.Verifier
 	prover    proofs.Prover                   // nil where there is no miner to prove for
 	runProver func(ctx context.Context) error // nil where the prover needs none
@@ -205,7 +206,7 @@ func (n *Node) buildChain(ctx context.Context) (err error) {
 	if n.keys, err = wallet.Open(n.opt.Repo.KeystoreDir(), wallet.Options{Passphrase: n.opt.Passphrase}); err != nil {
 		return err
 	}
-	n.engine = consensus.New(n.store, beacon.Local{}, n.verifier, n.network, n.clk, n.log)
+	n.engine = consensus.New(n.store, n.beacon, n.verifier, n.network, n.clk, n.log)
 	atGenesis, err := n.network.Circulating()
 	n.chain = chainReader{n.store, n.engine, atGenesis}
 	return err

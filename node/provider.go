@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/chain/mining"
+	"github.com/lodenet/lode/chain/types"
 	dealprovider "github.com/lodenet/lode/market/deal/provider"
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/node/lifecycle"
@@ -26,6 +28,10 @@ import (
 // PresealDir is the folder in a repo from which a provider takes sectors that were sealed
 // before the network began; it is deleted once they are taken over.
 const PresealDir = "preseal"
+
+// proofDeadline is how long the parts may take to stop that wait for a winning PoSt, since
+// nothing can stop one that was begun.
+const proofDeadline = 30 * time.Second
 
 // provider is the storage provider of a node: it seals, proves, mines and takes deals. Its
 // parts run while the role is on.
@@ -62,7 +68,7 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	}
 	p.mining = mining.New(mining.Deps{
 		Miner: maddr, Network: n.network, DB: n.db, Chain: n.store, Rules: n.engine, Messages: n.pool,
-		Prover: p.proving, Signer: n.keys, Publisher: n, Clock: n.clk, Log: n.log,
+		Prover: p.proving, Signer: n.keys, Publisher: n, Clock: n.clk, Log: n.log, Foresight: n.foresight(),
 	})
 	if p.deals, err = dealprovider.Open(ctx, n.dealConfig(maddr), dealprovider.Deps{
 		DB: n.db, Host: n.host, Chain: n.market, Outbox: n.outbox, Keys: n.keys,
@@ -76,16 +82,25 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	p.role = lifecycle.NewRole("provider", func(context.Context) (*lifecycle.Group, error) {
 		g := lifecycle.NewGroup("provider", n.log)
 		if n.runProver != nil {
-			g.Add("prover", n.runProver)
+			g.Add("prover", n.runProver, lifecycle.Deadline(proofDeadline))
 		}
 		g.Add("sealing", p.sealing.Run)
 		g.Add("window PoSt", p.proving.Run)
 		g.Add("deals taken", p.deals.Run)
-		g.Add("mining", p.mining.Run)
+		g.Add("mining", p.mining.Run, lifecycle.Deadline(proofDeadline))
 		return g, nil
 	})
 	n.provider = p
 	return nil
+}
+
+// foresight is that of the network's beacon, where a winning PoSt takes so long that it is
+// worth making before its round, else nil.
+func (n *Node) foresight() mining.Foresight {
+	if n.network.Proofs != types.ProofsGroth16 {
+		return nil
+	}
+	return n.beacon
 }
 
 // takePreseal takes over sectors that were sealed before the network began.

@@ -16,6 +16,7 @@ import (
 	"github.com/lodenet/lode/chain/beacon"
 	"github.com/lodenet/lode/chain/consensus"
 	"github.com/lodenet/lode/chain/index"
+	"github.com/lodenet/lode/chain/mining"
 	"github.com/lodenet/lode/chain/mpool"
 	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/chain/store"
@@ -83,6 +84,7 @@ type Node struct {
 	verifier  proofs.Verifier
 	prover    proofs.Prover                   // nil where there is no miner to prove for
 	runProver func(ctx context.Context) error // nil where the prover needs none
+	foresight mining.Foresight                // nil where winning PoSts are made in their rounds
 
 	db     *sql.DB
 	store  *store.Store

@@ -16,7 +16,6 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/chain/mining"
-	"github.com/lodenet/lode/chain/types"
 	dealprovider "github.com/lodenet/lode/market/deal/provider"
 	"github.com/lodenet/lode/market/pieces"
 	"github.com/lodenet/lode/node/lifecycle"
@@ -68,7 +67,7 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	}
 	p.mining = mining.New(mining.Deps{
 		Miner: maddr, Network: n.network, DB: n.db, Chain: n.store, Rules: n.engine, Messages: n.pool,
-		Prover: p.proving, Signer: n.keys, Publisher: n, Clock: n.clk, Log: n.log, Foresight: n.foresight(),
+		Prover: p.proving, Signer: n.keys, Publisher: n, Clock: n.clk, Log: n.log, Foresight: n.foresight,
 	})
 	if p.deals, err = dealprovider.Open(ctx, n.dealConfig(maddr), dealprovider.Deps{
 		DB: n.db, Host: n.host, Chain: n.market, Outbox: n.outbox, Keys: n.keys,
@@ -92,15 +91,6 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	})
 	n.provider = p
 	return nil
-}
-
-// foresight is that of the network's beacon, where a winning PoSt takes so long that it is
-// worth making before its round, else nil.
-func (n *Node) foresight() mining.Foresight {
-	if n.network.Proofs != types.ProofsGroth16 {
-		return nil
-	}
-	return n.beacon
 }
 
 // takePreseal takes over sectors that were sealed before the network began.

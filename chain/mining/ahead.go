@@ -11,16 +11,19 @@ import (
 	"github.com/filecoin-project/go-state-types/proof"
 )
 
-// Foresight knows which entries of the beacon can be had before their epochs (chain/beacon).
+// Foresight knows what can be had before its epoch, and what is worth having. It is safe from
+// many goroutines.
 type Foresight interface {
 	// Known tells whether the entry of an epoch can be had now. While it says so, MiningBase
 	// must not wait for that entry.
 	Known(epoch abi.ChainEpoch) bool
+	// Rounds is how many rounds after the present one are to be proven ahead now. It may be
+	// less when the machine has other work, which the proofs made before then leave room for.
+	Rounds() int
 }
 
-// aheadRounds is how many rounds after the present one are proven ahead: a proof that takes
-// long because the machine is busy then has the slack of those before it.
-const aheadRounds = 2
+// maxAhead bounds what Foresight may ask for, in rounds.
+const maxAhead = 32
 
 // asked is what a winning PoSt answers. It follows from the beacon and the state at the
 // look-back, far below the head, so that it seldom differs between a head and the next.
@@ -48,7 +51,7 @@ type ahead struct {
 	wake chan struct{} // holds one note that there may be something to prove
 
 	mu sync.Mutex // guards what is below
-	// round is the one that the miner works on. Attempts are of it and of aheadRounds more.
+	// round is the one that the miner works on. Attempts are of it and of at most maxAhead more.
 	round    abi.ChainEpoch
 	attempts map[abi.ChainEpoch]*attempt
 	// urgent is set while the round proves for itself. Nothing is begun meanwhile, since a
@@ -145,7 +148,8 @@ func (m *Miner) lookAhead(ctx context.Context) (stop func()) {
 // again, on the head and with the round of then.
 func (m *Miner) proveAhead(ctx context.Context) {
 	first := max(m.ahead.present(), m.epochs.At(m.d.Clock.Now())+1)
-	for round := first; round <= first+aheadRounds && m.d.Foresight.Known(round); round++ {
+	rounds := abi.ChainEpoch(min(m.d.Foresight.Rounds(), maxAhead))
+	for round := first; round <= first+rounds && m.d.Foresight.Known(round); round++ {
 		w, err := m.draw(ctx, m.d.Chain.Head(), round)
 		if err != nil {
 			// The round itself draws again, and says what is wrong.

@@ -17,12 +17,18 @@ import (
 )
 
 // foresight knows the entries of the epochs up to one.
-type foresight abi.ChainEpoch
+type foresight struct {
+	until  abi.ChainEpoch
+	rounds int
+}
 
 // Known implements mining.Foresight.
-func (f foresight) Known(epoch abi.ChainEpoch) bool { return epoch <= abi.ChainEpoch(f) }
+func (f foresight) Known(epoch abi.ChainEpoch) bool { return epoch <= f.until }
 
-const always = foresight(1 << 40)
+// Rounds implements mining.Foresight.
+func (f foresight) Rounds() int { return f.rounds }
+
+var always = foresight{1 << 40, 2}
 
 // slow is a prover that takes its time and tells how it was asked.
 type slow struct {
@@ -73,7 +79,7 @@ func TestProvenAhead(t *testing.T) {
 		late bool
 	}{
 		"known ahead":     {always, false},
-		"not known ahead": {foresight(-1), true},
+		"not known ahead": {foresight{-1, 2}, true},
 		"no foresight":    {nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,10 +109,48 @@ func TestProvenAhead(t *testing.T) {
 	}
 }
 
+// busy is foresight that other work makes short for some rounds.
+type busy struct {
+	foresight
+	now func() bool
+}
+
+// Rounds implements mining.Foresight.
+func (b busy) Rounds() int {
+	if b.now() {
+		return 0
+	}
+	return b.rounds
+}
+
+// Proofs made while the machine is idle leave it alone while it has other work.
+func TestStock(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		begin := time.Now()
+		working := func() bool { s := time.Since(begin); return s > 50*time.Second && s < 80*time.Second }
+		begun := 0
+		m, p := w.seer(busy{foresight{1 << 40, 8}, working}, 2*time.Second, func(_ *mining.Deps, p *slow) {
+			p.fails = func(abi.PoStRandomness) bool {
+				if working() {
+					begun++
+				}
+				return false
+			}
+		})
+		w.run(40, m)
+		s := m.Stats()
+		require.Equal(t, append([]abi.ChainEpoch{0}, w.wins(0, 1, 40)...), w.heights())
+		require.Equal(t, s.Won, s.Ahead)
+		require.LessOrEqual(t, begun, 1, "begun while there was other work for 7 epochs")
+		require.LessOrEqual(t, p.calls, int(s.Won)+9)
+		w.noFaults()
+	}, 1)
+}
+
 // What the beacon tells only up to an epoch is proven ahead up to it.
 func TestForesightEnds(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		m, p := w.seer(foresight(10), time.Second, nil)
+		m, p := w.seer(foresight{10, 2}, time.Second, nil)
 		w.run(20, m)
 		require.Equal(t, append([]abi.ChainEpoch{0}, w.wins(0, 1, 20)...), w.heights())
 		require.Equal(t, uint64(len(w.wins(0, 1, 10))), m.Stats().Ahead)

@@ -22,7 +22,7 @@ export CGO_ENABLED = 0
 build: ## the static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/lode
 
-demo: build ## a three-node network that stores a file and gets it back
+demo: build ## a three-node network that stores a file, proves it and gets it back; the first run makes keys for minutes
 	$(BIN) demo
 
 devnet: build ## a network of three processes that stays up; its folder is ./devnet-data

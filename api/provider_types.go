@@ -103,6 +103,8 @@ type MiningStatus struct {
 	Mined   uint64 // blocks published
 	Late    uint64 // blocks made too late to count
 	Missed  uint64 // elections won without a block
+	Skipped uint64 // rounds that went by while an earlier one was worked on
+	Ahead   uint64 // winning PoSts that were made before their rounds
 	Orphans uint64 // blocks that the chain did not keep
 	PoSt    PoStCounters
 }

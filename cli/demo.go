@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/devnet"
 	"github.com/lodenet/lode/repo"
 )
@@ -22,9 +23,9 @@ func (fl *devnetFlags) register(f *pflag.FlagSet) {
 	f.IntVar(&fl.nodes, "nodes", 3, "nodes of the network; the first ones are miners")
 	f.IntVar(&fl.miners, "miners", 1, "how many of them are providers and mine")
 	f.IntVar(&fl.presealed, "presealed", 2, "sectors that each miner starts with")
-	f.StringVar(&fl.proofs, "proofs", "insecure", "proof system: insecure, or groth16 with succinct proofs")
+	f.StringVar(&fl.proofs, "proofs", types.ProofsGroth16, "proof system: groth16 with succinct proofs, or insecure, which proves nothing to anyone and is quick")
 	f.StringVar(&fl.sector, "sector-size", "8MiB", "2KiB, 8MiB or 512MiB")
-	f.DurationVar(&fl.epoch, "epoch", 0, "length of an epoch, whole seconds (default: 4s, and "+groth16Epoch.String()+" with groth16)")
+	f.DurationVar(&fl.epoch, "epoch", 0, "length of an epoch, whole seconds (default: "+groth16Epoch.String()+", and 4s with insecure)")
 }
 
 // spec is the network that the flags describe.
@@ -43,8 +44,9 @@ func (a *app) demoCmd() *cobra.Command {
 	return a.verb(verb{
 		use: "demo", short: "Store a file on a network of its own, prove it, and get it back",
 		long: "Start a network in this process, store a file on it, wait until the sector that holds it is sealed, committed and active on chain, retrieve the file through another node and compare it byte for byte. " +
+			"The first run makes the keys of the proof system, which takes minutes; later ones find them. " +
 			"The last line is OK when all of that worked, and the exit code is then 0.",
-		example: "  lode demo\n  lode demo --file photo.jpg --nodes 3 --sector-size 8MiB --proofs insecure",
+		example: "  lode demo\n  lode demo --file photo.jpg --nodes 3 --sector-size 8MiB\n  lode demo --proofs insecure",
 		flags: func(f *pflag.FlagSet) {
 			fl.register(f)
 			f.StringVar(&file, "file", "", "the file to store (default: the first 5 MiB of this program)")

@@ -35,8 +35,9 @@ func (a *app) devnetUp() *cobra.Command {
 	return a.verb(verb{
 		use: "up", short: "Start a devnet, making it first if need be",
 		long: "Start every node of the devnet that is down, one process a node, and return when each node's RPC answers. A folder without a devnet gets a new one of the wanted shape. " +
+			"The first devnet of a machine makes the keys of its proof system before any node starts, which takes minutes; later ones find them. " +
 			"After a pause, however long, the network's clock goes on as if no time had passed. Without --detach it stays in the foreground and stops the nodes when it is interrupted.",
-		example: "  lode devnet up --detach\n  lode devnet up --dir net --nodes 3 --proofs insecure --epoch 4s\n  lode devnet up --dir net --proofs groth16 --sector-size 2KiB",
+		example: "  lode devnet up --detach\n  lode devnet up --dir net --nodes 3 --miners 2 --sector-size 2KiB\n  lode devnet up --dir net --proofs insecure --epoch 4s",
 		flags: func(f *pflag.FlagSet) {
 			dirFlag(f, &dir)
 			fl.register(f)
@@ -70,21 +71,29 @@ func (a *app) devnetUp() *cobra.Command {
 
 // openDevnet opens the devnet of a folder, or makes one.
 func (a *app) openDevnet(ctx context.Context, dir string, fl devnetFlags) (*devnet.Folder, error) {
+	last := ""
+	progress := func(step string, done float64) {
+		if line := fmt.Sprintf("%s: %3.0f%%", step, 10*math.Floor(10*done)); line != last {
+			last = line
+			a.say("%s", line)
+		}
+	}
 	folder, err := devnet.Open(dir)
+	if err == nil {
+		proving, err := a.proving()
+		if err != nil {
+			return nil, err
+		}
+		return folder, folder.PrepareKeys(ctx, proving, progress)
+	}
 	if !errors.Is(err, devnet.ErrNoDevnet) {
-		return folder, err
+		return nil, err
 	}
 	spec, err := a.spec(fl)
 	if err != nil {
 		return nil, err
 	}
-	last := ""
-	return devnet.Found(ctx, dir, spec, func(step string, done float64) {
-		if line := fmt.Sprintf("%s: %3.0f%%", step, 10*math.Floor(10*done)); line != last {
-			last = line
-			a.say("%s", line)
-		}
-	})
+	return devnet.Found(ctx, dir, spec, progress)
 }
 
 // greet says what runs and what to try.

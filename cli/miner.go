@@ -193,6 +193,14 @@ func (a *app) minerStatus() *cobra.Command {
 	})
 }
 
+// some is a number that is left out when it is nothing.
+func some(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
+
 func (a *app) showMining(ctx context.Context, n api.Provider) error {
 	s, err := n.MiningStatus(ctx)
 	if err != nil {
@@ -201,6 +209,7 @@ func (a *app) showMining(ctx context.Context, n api.Provider) error {
 	return a.show(s, func(w io.Writer) error {
 		return fields(w, "Miner", s.Miner.String(), "On", yesNo(s.On), "Went off", s.Why,
 			"Elections won", fmt.Sprint(s.Won), "Blocks", fmt.Sprintf("%d made, %d too late, %d missed, %d not kept by the chain", s.Mined, s.Late, s.Missed, s.Orphans),
+			"Rounds left out", some(s.Skipped), "Proven ahead", some(s.Ahead),
 			"Deadlines", fmt.Sprintf("%d proven in time, %d late, %d missed, %d skipped", s.PoSt.OnTime, s.PoSt.Late, s.PoSt.Missed, s.PoSt.Skipped))
 	})
 }

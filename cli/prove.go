@@ -18,7 +18,7 @@ import (
 )
 
 // groth16Epoch is the epoch of a devnet with succinct proofs: docs/devnet.md says why.
-const groth16Epoch = 6 * time.Second
+const groth16Epoch = 8 * time.Second
 
 // proveVerb is the command that a provider runs to make a long proof.
 const proveVerb = "prove"

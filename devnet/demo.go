@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/google/uuid"
@@ -49,12 +47,16 @@ type demo struct {
 	provider *node.API
 	client   *node.API
 	third    *node.API
+	proving  span // the first proof of replication
+	memory   *memory
 }
 
 // Demo runs the main job on a network of its own and tells it on out. It returns an error
 // unless the file came back byte for byte.
 func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (err error) {
 	d := &demo{opt: opt, dir: opt.Dir, story: newStory(out, steps(opt.Spec.Network))}
+	d.memory = watchMemory(ctx)
+	defer d.memory.stop()
 	if opt.Spec.Nodes < 1 {
 		return fmt.Errorf("%w: a demo needs at least one node", ErrSpec)
 	}
@@ -210,6 +212,8 @@ func (d *demo) store(ctx context.Context) (*api.DataRoot, error) {
 			d.story.note("deal %s: %s%s", short(dl.ID), dl.State, onChain(dl))
 		}
 		d.story.bar(d.sealed(ctx))
+		// What is only watched spoils nothing; the figures will lack it.
+		_ = d.watch(ctx)
 	})
 	if err != nil {
 		return nil, err
@@ -328,69 +332,4 @@ func unexpected(err error) error {
 		return nil
 	}
 	return err
-}
-
-// figures prints what the run cost.
-func (d *demo) figures(ctx context.Context) error {
-	mining, err := d.provider.MiningStatus(ctx)
-	if err != nil {
-		return err
-	}
-	d.story.say("blocks: %d made, %d late, %d missed; memory of the process: %s, of its largest child: %s", mining.Mined, mining.Late, mining.Missed, peakMemory(), peakChild())
-	for _, m := range d.net.Birth.Members {
-		size, err := diskUse(filepath.Join(d.dir, "net", m.Name))
-		if err != nil {
-			return err
-		}
-		d.story.say("disk of %s: %s", m.Name, bytesText(size))
-	}
-	return nil
-}
-
-// peakMemory is the largest resident size that the process had, where the system tells.
-func peakMemory() string {
-	b, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(b)) {
-		var kb uint64
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
-			return bytesText(kb << 10)
-		}
-	}
-	return "unknown"
-}
-
-// peakChild is the largest resident size that a child had which has ended: children make the
-// long proofs. One that runs beside the process adds to it.
-func peakChild() string {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u); err != nil {
-		return "unknown"
-	}
-	return bytesText(uint64(u.Maxrss) << 10)
-}
-
-// diskUse sums up the files of a folder. Files come and go while a node runs.
-func diskUse(dir string) (uint64, error) {
-	var sum uint64
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil || e.IsDir() {
-			return err
-		}
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		sum += uint64(info.Size())
-		return nil
-	})
-	return sum, err
 }

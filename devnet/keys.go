@@ -3,10 +3,13 @@ package devnet
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/node"
 	"github.com/lodenet/lode/proofs/params"
 	"github.com/lodenet/lode/proofs/snark"
 	"github.com/lodenet/lode/storage/prover"
@@ -27,11 +30,7 @@ func (s *Spec) makeKeys(ctx context.Context, progress func(step string, done flo
 	if s.Proving.Keys == "" {
 		return fmt.Errorf("%w: proof system %s needs a folder for proving keys; set %s", ErrSpec, n.Proofs, params.Env)
 	}
-	store := params.New(s.Proving.Keys, func(p params.Progress) {
-		if progress != nil {
-			progress(p.Circuit+": "+p.Step, p.Done)
-		}
-	})
+	store := keyStore(s.Proving, progress)
 	keys, err := snark.MakeKeys(ctx, store, abi.SectorSize(n.Policy.SectorSize), []byte(params.DevnetSeed))
 	if err != nil {
 		return fmt.Errorf("proving keys: %w", err)
@@ -39,6 +38,39 @@ func (s *Spec) makeKeys(ctx context.Context, progress func(step string, done flo
 	n.Keys = types.Keys{InsecureSeed: params.DevnetSeed, Verifying: map[string]types.KeyBytes{}}
 	for name, b := range keys {
 		n.Keys.Verifying[name] = b
+	}
+	return nil
+}
+
+func keyStore(p node.Proving, progress func(step string, done float64)) *params.Store {
+	return params.New(p.Keys, func(p params.Progress) {
+		if progress != nil {
+			progress(p.Circuit+": "+p.Step, p.Done)
+		}
+	})
+}
+
+// PrepareKeys makes the proving keys of a devnet that exists already, where they are missing,
+// so that its providers need not make them while they run.
+func (f *Folder) PrepareKeys(ctx context.Context, p node.Proving, progress func(step string, done float64)) error {
+	b, err := os.ReadFile(filepath.Join(f.dir, NetworkFile))
+	if err != nil {
+		return err
+	}
+	n, err := types.ParseNetwork(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(f.dir, NetworkFile), err)
+	}
+	if n.Keys.InsecureSeed == "" || p.Keys == "" {
+		return nil // there is nothing to make, or nowhere, which a provider will say
+	}
+	verifying := make(map[string][]byte, len(n.Keys.Verifying))
+	for name, b := range n.Keys.Verifying {
+		verifying[name] = b
+	}
+	err = snark.PrepareKeys(ctx, keyStore(p, progress), abi.SectorSize(n.Policy.SectorSize), []byte(n.Keys.InsecureSeed), verifying)
+	if err != nil {
+		return fmt.Errorf("proving keys: %w", err)
 	}
 	return nil
 }

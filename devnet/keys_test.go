@@ -74,6 +74,39 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
+// TestPrepareKeys: where there is nothing to make, nothing is made, and what is broken is said.
+func TestPrepareKeys(t *testing.T) {
+	ceremony := provenSpec(t).Network
+	ceremony.Keys.InsecureSeed = ""
+	broken := provenSpec(t).Network
+	for name := range broken.Keys.Verifying {
+		broken.Keys.Verifying[name] = types.KeyBytes("no key")
+	}
+	for name, c := range map[string]struct {
+		network types.Network
+		fails   bool
+	}{"insecure": {types.Devnet(), false}, "ceremony": {ceremony, false}, "broken": {broken, true}} {
+		b, err := c.network.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &Folder{dir: t.TempDir()}
+		if err := f.PrepareKeys(t.Context(), node.Proving{}, nil); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("no network: got %v", err)
+		}
+		if err := os.WriteFile(filepath.Join(f.dir, NetworkFile), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		keys := t.TempDir()
+		if err := f.PrepareKeys(t.Context(), node.Proving{Keys: keys}, nil); (err != nil) != c.fails {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if made, err := os.ReadDir(keys); err != nil || len(made) != 0 {
+			t.Errorf("%s: made %v, %v", name, made, err)
+		}
+	}
+}
+
 func TestWarning(t *testing.T) {
 	n := types.Devnet()
 	if w := Warning(n); !strings.Contains(w, "insecure") {

@@ -20,7 +20,8 @@ const (
 	// startTimeout bounds how long a node may take until its RPC answers.
 	startTimeout = 60 * time.Second
 	// stopTimeout bounds how long it may take to stop when asked; then it is killed.
-	stopTimeout = 20 * time.Second
+	// A winning PoSt that was begun is waited for.
+	stopTimeout = 40 * time.Second
 	// askTimeout bounds one question to a node.
 	askTimeout = 5 * time.Second
 	// pollEvery is how often a process that starts or stops is looked at.

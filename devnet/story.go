@@ -87,6 +87,15 @@ func (s *story) total() time.Duration {
 	return t
 }
 
+// phases lists the steps with their times.
+func (s *story) phases() string {
+	var out []string
+	for _, st := range s.times {
+		out = append(out, fmt.Sprintf("%s %.0f s", st.Name, st.Took.Seconds()))
+	}
+	return strings.Join(out, ", ")
+}
+
 // bytesText writes a size for people.
 func bytesText(n uint64) string {
 	switch {

@@ -236,7 +236,7 @@ func (a providerAPI) MiningStatus(ctx context.Context) (*api.MiningStatus, error
 	on, why := p.role.Status(ctx)
 	m, w := p.mining.Stats(), p.proving.Counters()
 	out := &api.MiningStatus{
-		On: on, Miner: p.miner, Won: m.Won, Mined: m.Published, Late: m.Late, Missed: m.Failed,
+		On: on, Miner: p.miner, Won: m.Won, Mined: m.Published, Late: m.Late, Missed: m.Failed, Skipped: m.Skipped, Ahead: m.Ahead,
 		PoSt: api.PoStCounters{OnTime: w.OnTime, Late: w.Late, Missed: w.Missed, Skipped: w.Skipped},
 	}
 	if why != nil {

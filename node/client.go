@@ -56,7 +56,7 @@ func (n *Node) buildClient(ctx context.Context) (err error) {
 		return err
 	}
 	n.market = deal.NewState(n.chain)
-	n.client, err = client.Open(ctx, client.Config{Confidence: n.confidence(), Poll: n.epoch(), MaxPoll: 10 * n.epoch(), Sweep: 10 * n.epoch()},
+	n.client, err = client.Open(ctx, client.Config{Confidence: n.confidence(), Poll: n.epoch(), MaxPoll: 2 * n.epoch(), Sweep: 10 * n.epoch()},
 		client.Deps{DB: n.db, Host: n.host, Chain: n.market, Outbox: n.outbox, Keys: n.keys, Files: n.files, Clock: n.clk, Log: n.log})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/lodenet/lode/chain/beacon"
 	"github.com/lodenet/lode/chain/consensus"
 	"github.com/lodenet/lode/chain/index"
+	"github.com/lodenet/lode/chain/mining"
 	"github.com/lodenet/lode/chain/mpool"
 	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/chain/store"
@@ -79,9 +80,11 @@ type Node struct {
 	// restarts runs again what may fail without taking the node down.
 	restarts *lifecycle.Restarter
 
+	beacon    beacon.Local // the only one that there is
 	verifier  proofs.Verifier
 	prover    proofs.Prover                   // nil where there is no miner to prove for
 	runProver func(ctx context.Context) error // nil where the prover needs none
+	foresight mining.Foresight                // nil where winning PoSts are made in their rounds
 
 	db     *sql.DB
 	store  *store.Store
@@ -205,7 +208,7 @@ func (n *Node) buildChain(ctx context.Context) (err error) {
 	if n.keys, err = wallet.Open(n.opt.Repo.KeystoreDir(), wallet.Options{Passphrase: n.opt.Passphrase}); err != nil {
 		return err
 	}
-	n.engine = consensus.New(n.store, beacon.Local{}, n.verifier, n.network, n.clk, n.log)
+	n.engine = consensus.New(n.store, n.beacon, n.verifier, n.network, n.clk, n.log)
 	atGenesis, err := n.network.Circulating()
 	n.chain = chainReader{n.store, n.engine, atGenesis}
 	return err

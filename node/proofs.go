@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/lodenet/lode/chain/beacon"
+	"github.com/lodenet/lode/chain/mining"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/proofs/insecure"
 	"github.com/lodenet/lode/storage/prover"
@@ -51,8 +53,25 @@ func (n *Node) buildProofs() (err error) {
 	if err != nil {
 		return err
 	}
-	n.prover, n.runProver = p, p.Run
+	n.prover, n.runProver, n.foresight = p, p.Run, foresight{n.beacon, p}
 	return nil
+}
+
+// foresight is that of a provider whose winning PoSts take so long that they are worth making
+// before their rounds. While a long proof is made, those that there are leave it the machine.
+type foresight struct {
+	beacon.Local
+	prover *prover.Prover
+}
+
+var _ mining.Foresight = foresight{}
+
+// Rounds implements mining.Foresight.
+func (f foresight) Rounds() int {
+	if f.prover.Busy() {
+		return 1
+	}
+	return 8
 }
 
 // warnProofs says at each start when proofs of this network prove nothing.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
@@ -26,6 +27,10 @@ import (
 // PresealDir is the folder in a repo from which a provider takes sectors that were sealed
 // before the network began; it is deleted once they are taken over.
 const PresealDir = "preseal"
+
+// proofDeadline is how long the parts may take to stop that wait for a winning PoSt, since
+// nothing can stop one that was begun.
+const proofDeadline = 30 * time.Second
 
 // provider is the storage provider of a node: it seals, proves, mines and takes deals. Its
 // parts run while the role is on.
@@ -62,7 +67,7 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	}
 	p.mining = mining.New(mining.Deps{
 		Miner: maddr, Network: n.network, DB: n.db, Chain: n.store, Rules: n.engine, Messages: n.pool,
-		Prover: p.proving, Signer: n.keys, Publisher: n, Clock: n.clk, Log: n.log,
+		Prover: p.proving, Signer: n.keys, Publisher: n, Clock: n.clk, Log: n.log, Foresight: n.foresight,
 	})
 	if p.deals, err = dealprovider.Open(ctx, n.dealConfig(maddr), dealprovider.Deps{
 		DB: n.db, Host: n.host, Chain: n.market, Outbox: n.outbox, Keys: n.keys,
@@ -76,12 +81,12 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	p.role = lifecycle.NewRole("provider", func(context.Context) (*lifecycle.Group, error) {
 		g := lifecycle.NewGroup("provider", n.log)
 		if n.runProver != nil {
-			g.Add("prover", n.runProver)
+			g.Add("prover", n.runProver, lifecycle.Deadline(proofDeadline))
 		}
 		g.Add("sealing", p.sealing.Run)
 		g.Add("window PoSt", p.proving.Run)
 		g.Add("deals taken", p.deals.Run)
-		g.Add("mining", p.mining.Run)
+		g.Add("mining", p.mining.Run, lifecycle.Deadline(proofDeadline))
 		return g, nil
 	})
 	n.provider = p

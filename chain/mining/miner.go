@@ -55,7 +55,7 @@ type Publisher interface {
 	Publish(ctx context.Context, b *types.FullBlock) error
 }
 
-// Deps are what a miner works with; all are needed.
+// Deps are what a miner works with; all but Foresight are needed.
 type Deps struct {
 	Miner     address.Address // ID address
 	Network   types.Network
@@ -68,6 +68,8 @@ type Deps struct {
 	Publisher Publisher
 	Clock     clock.Clock
 	Log       *slog.Logger
+	// Foresight lets winning PoSts be made before their rounds; nil: in their rounds alone.
+	Foresight Foresight
 }
 
 // Stats counts what became of rounds since the miner was made.
@@ -80,6 +82,8 @@ type Stats struct {
 	Failed    uint64 // lost to an error
 	Skipped   uint64 // gone by while an earlier round was still worked on
 	Emptied   uint64 // published without messages, because those selected were not valid
+	Ahead     uint64 // winning PoSts that were made or under way when their rounds asked for them
+	Unaware   uint64 // winning PoSts that were made in their rounds, though there is foresight
 }
 
 // Miner makes the blocks of one miner actor.
@@ -87,13 +91,17 @@ type Miner struct {
 	d      Deps
 	epochs clock.Epochs
 	stats  struct {
-		rounds, won, nulls, published, late, failed, skipped, emptied atomic.Uint64
+		rounds, won, nulls, published, late, failed, skipped, emptied, ahead, unaware atomic.Uint64
 	}
+	ahead ahead
 }
 
 // New makes a miner.
 func New(d Deps) *Miner {
-	return &Miner{d: d, epochs: clock.Epochs{Genesis: d.Network.GenesisTime, Seconds: d.Network.EpochSeconds}}
+	return &Miner{
+		d: d, epochs: clock.Epochs{Genesis: d.Network.GenesisTime, Seconds: d.Network.EpochSeconds},
+		ahead: ahead{wake: make(chan struct{}, 1)},
+	}
 }
 
 // Stats reads the counters. Safe from any goroutine.
@@ -102,6 +110,7 @@ func (m *Miner) Stats() Stats {
 	return Stats{
 		Rounds: s.rounds.Load(), Won: s.won.Load(), Nulls: s.nulls.Load(), Published: s.published.Load(),
 		Late: s.late.Load(), Failed: s.failed.Load(), Skipped: s.skipped.Load(), Emptied: s.emptied.Load(),
+		Ahead: s.ahead.Load(), Unaware: s.unaware.Load(),
 	}
 }
 
@@ -116,6 +125,7 @@ func (m *Miner) Run(ctx context.Context) error {
 	if err := m.republish(ctx, filter); err != nil {
 		return err
 	}
+	defer m.lookAhead(ctx)()
 	var last abi.ChainEpoch
 	for {
 		round := max(m.epochs.At(m.d.Clock.Now())+1, last+1)
@@ -123,6 +133,7 @@ func (m *Miner) Run(ctx context.Context) error {
 			m.stats.skipped.Add(uint64(round - last - 1))
 		}
 		last = round
+		m.ahead.begin(round)
 		// The blocks of the round before have had time to arrive.
 		if err := m.d.Clock.Until(ctx, m.epochs.Start(round-1).Add(m.d.Network.Propagation())); err != nil {
 			return nil

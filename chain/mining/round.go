@@ -22,6 +22,7 @@ type win struct {
 	t      *Template // without what depends on the base alone: ticket, state, fees, messages
 	rbase  types.BeaconEntry
 	worker address.Address
+	asked  asked
 }
 
 // round draws the election of a round and, when it is won, makes and publishes the block.
@@ -75,6 +76,18 @@ func (m *Miner) round(ctx context.Context, filter *SlashFilter, round abi.ChainE
 // elect draws the election of a round on a base and proves the winning sector. It returns nil
 // when there is nothing to mine.
 func (m *Miner) elect(ctx context.Context, base *types.TipSet, round abi.ChainEpoch) (*win, error) {
+	w, err := m.draw(ctx, base, round)
+	if w == nil || err != nil {
+		return nil, err
+	}
+	if w.t.WinPoSt, err = m.winningPoSt(ctx, round, w.asked); err != nil {
+		return nil, fmt.Errorf("winning PoSt: %w", err)
+	}
+	return w, nil
+}
+
+// draw draws the election of a round on a base. It returns nil when there is nothing to mine.
+func (m *Miner) draw(ctx context.Context, base *types.TipSet, round abi.ChainEpoch) (*win, error) {
 	if base.Height() >= round {
 		return nil, nil // someone's clock is ahead of ours, or a round was tried again
 	}
@@ -102,13 +115,9 @@ func (m *Miner) elect(ctx context.Context, base *types.TipSet, round abi.ChainEp
 	if err != nil {
 		return nil, err
 	}
-	post, err := m.d.Prover.WinningPoSt(ctx, m.d.Miner, mb.Sectors, winning)
-	if err != nil {
-		return nil, fmt.Errorf("winning PoSt: %w", err)
-	}
-	return &win{rbase: rbase, worker: mb.Worker, t: &Template{
+	return &win{rbase: rbase, worker: mb.Worker, asked: asked{sectors: mb.Sectors, randomness: winning}, t: &Template{
 		Miner: m.d.Miner, Base: base, Height: round, Timestamp: m.epochs.Timestamp(round), Beacons: mb.Beacons,
-		Election: &types.ElectionProof{WinCount: wins, VRFProof: vrf}, WinPoSt: post,
+		Election: &types.ElectionProof{WinCount: wins, VRFProof: vrf},
 	}}, nil
 }
 

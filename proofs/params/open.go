@@ -87,6 +87,32 @@ func (s *Store) ProvingKey(ctx context.Context, w Want) (*Keys, error) {
 	return keys, nil
 }
 
+// Prepare makes sure that keys and compiled circuit are there and whole, so that ProvingKey
+// will only open them, and returns the verifying key. It holds nothing in memory afterwards,
+// and where all is there, not meanwhile either.
+func (s *Store) Prepare(ctx context.Context, w Want) (*groth16.VerifyingKey, error) {
+	if w.Pin != (groth16.Digest{}) {
+		stem := stem(w.Circuit.Name(), w.Seed != nil, w.Pin)
+		keys, err := mapFile(ctx, s.path(stem, provingExt))
+		if err == nil {
+			vk := keys.Key.VerifyingKey()
+			if err := keys.Close(); err != nil {
+				return nil, err
+			}
+			by, err := program()
+			if err == nil && vk.Digest() == w.Pin && by == writtenBy(s.path(stem, compiledExt)) {
+				return vk, nil
+			}
+		}
+	}
+	keys, err := s.ProvingKey(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	vk := keys.Key.VerifyingKey()
+	return vk, keys.Close()
+}
+
 // mapFile maps a proving key and checks all of it.
 func mapFile(ctx context.Context, path string) (*Keys, error) {
 	data, err := mapped(path)

@@ -170,6 +170,50 @@ func TestFirstUseAndLater(t *testing.T) {
 	}
 }
 
+// TestPrepare: afterwards everything is there, and when it is, nothing is read but the key.
+func TestPrepare(t *testing.T) {
+	dir := t.TempDir()
+	c := &toyCircuit{rounds: 5}
+	want := Want{Circuit: c, Seed: []byte("seed")}
+	prepare := func(what, report string, compiled int) {
+		t.Helper()
+		var said steps
+		vk, err := New(dir, said.add).Prepare(t.Context(), want)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if want.Pin != (groth16.Digest{}) && vk.Digest() != want.Pin {
+			t.Errorf("%s: got the key %s", what, vk.Digest())
+		}
+		if said.String() != report || c.compiled != compiled {
+			t.Errorf("%s: reported %q and compiled %d times, want %q and %d", what, &said, c.compiled, report, compiled)
+		}
+		want.Pin = vk.Digest()
+	}
+	const making = "compile; make keys (insecure, from a public seed)"
+	prepare("first", making, 1)
+	prepare("again", "", 1)
+	stem := filepath.Join(dir, stem(c.Name(), true, want.Pin))
+	if err := os.Remove(stem + compiledExt); err != nil {
+		t.Fatal(err)
+	}
+	prepare("no compiled circuit", "compile", 2)
+	b, err := os.ReadFile(stem + provingExt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(stem+provingExt, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	prepare("corrupt", "found the keys corrupt, making them again; "+making, 3)
+	prepare("and again", "", 3)
+	want.Seed = nil
+	if _, err := New(dir, nil).Prepare(t.Context(), want); !errors.Is(err, ErrMissing) {
+		t.Errorf("keys of a ceremony that are missing: got %v", err)
+	}
+}
+
 func TestVerifyingKeyAlone(t *testing.T) {
 	dir := t.TempDir()
 	c := &toyCircuit{rounds: 5}

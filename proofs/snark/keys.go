@@ -8,6 +8,7 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"github.com/lodenet/lode/proofs/circuit"
+	"github.com/lodenet/lode/proofs/groth16"
 	"github.com/lodenet/lode/proofs/params"
 	"github.com/lodenet/lode/proofs/registry"
 )
@@ -37,16 +38,32 @@ func MakeKeys(ctx context.Context, s *params.Store, size abi.SectorSize, seed []
 				return nil, err
 			}
 		}
-		keys, err := s.ProvingKey(ctx, want)
+		vk, err := s.Prepare(ctx, want)
 		if err != nil {
 			return nil, err
 		}
-		out[c.Name()] = keys.Key.VerifyingKey().Bytes()
-		if err := keys.Close(); err != nil {
-			return nil, err
-		}
+		out[c.Name()] = vk.Bytes()
 	}
 	return out, nil
+}
+
+// PrepareKeys makes the proving keys of a network whose keys have a public seed, where they are
+// missing or corrupt, so that its provider will only open them.
+func PrepareKeys(ctx context.Context, s *params.Store, size abi.SectorSize, seed []byte, verifying map[string][]byte) error {
+	circuits, err := params.Circuits(size)
+	if err != nil {
+		return err
+	}
+	for _, c := range circuits {
+		vk, err := groth16.ParseVerifyingKey(verifying[c.Name()])
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Name(), err)
+		}
+		if _, err := s.Prepare(ctx, params.Want{Circuit: c, Pin: vk.Digest(), Seed: seed}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ErrAmbiguous: a folder has several keys of one circuit. Keep those of one network there.

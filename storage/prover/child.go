@@ -18,7 +18,12 @@ import (
 var ErrChild = errors.New("proving process")
 
 const (
-	// lowest is the priority of a child: it runs when nothing else wants to.
+	// below is how much lower the priority of a child is than ours, as nice values: it gets a
+	// tenth of what it would have when we want every core, and all that we leave. So a winning
+	// PoSt hardly waits for it, and it comes to its end on a machine that is always busy. The
+	// lowest priority of all would be a seventieth.
+	below = 10
+	// lowest is the last nice value that there is.
 	lowest = 19
 	// maxAnswer bounds what a child may write, in bytes. The longest proof, a window PoSt of
 	// 10,000 partitions, has less.
@@ -31,6 +36,8 @@ const (
 
 // ask runs a child for one job and returns what it made.
 func (p *Prover) ask(ctx context.Context, j job) (a answer, err error) {
+	p.children.Add(1)
+	defer p.children.Add(-1)
 	j.Network, j.Keys = p.network, p.opt.Keys
 	// The child is killed when ctx ends.
 	cmd := exec.CommandContext(ctx, p.opt.Command[0], p.opt.Command[1:]...)
@@ -51,7 +58,7 @@ func (p *Prover) ask(ctx context.Context, j job) (a answer, err error) {
 	if err := cmd.Start(); err != nil {
 		return a, fmt.Errorf("%w: %w", ErrChild, err)
 	}
-	if err := syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, lowest); err != nil {
+	if err := lower(cmd.Process.Pid); err != nil {
 		p.opt.Log.Warn("cannot lower the priority of the proving process; blocks may be late meanwhile", "pid", cmd.Process.Pid, "err", err)
 	}
 	p.opt.Log.Debug("proving process started", "pid", cmd.Process.Pid)
@@ -74,6 +81,22 @@ func (p *Prover) ask(ctx context.Context, j job) (a answer, err error) {
 		p.opt.Log.Info("proof made", "took", time.Since(begun).Round(time.Millisecond), "cpu", (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Round(time.Millisecond), "peak_kib", u.Maxrss)
 	}
 	return a, nil
+}
+
+// lower gives a process group its priority.
+func lower(group int) error {
+	ours, err := nice(0)
+	if err != nil {
+		return err
+	}
+	return syscall.Setpriority(syscall.PRIO_PGRP, group, min(ours+below, lowest))
+}
+
+// nice is the nice value of a process or thread, 0 for our own.
+func nice(id int) (int, error) {
+	// The system call answers 20 less the nice value, since it may answer nothing negative.
+	p, err := syscall.Getpriority(syscall.PRIO_PROCESS, id)
+	return 20 - p, err
 }
 
 func send(w io.Writer, j job) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/proof"
@@ -33,6 +34,8 @@ type Prover struct {
 	network types.Network
 	winning abi.RegisteredPoStProof
 	local   *snark.Prover
+
+	children atomic.Int32 // that run
 }
 
 var _ proofs.Prover = (*Prover)(nil)
@@ -81,6 +84,9 @@ func (p *Prover) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return p.local.Release()
 }
+
+// Busy tells whether a child makes a proof.
+func (p *Prover) Busy() bool { return p.children.Load() > 0 }
 
 // Name implements proofs.Prover.
 func (*Prover) Name() string { return snark.Name }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -78,10 +77,8 @@ func child(mode string) int {
 		}
 		for _, task := range tasks {
 			id, _ := strconv.Atoi(task.Name())
-			// The system call answers 20 less the nice value.
-			p, err := syscall.Getpriority(syscall.PRIO_PROCESS, id)
-			if err == nil {
-				said = append(said, strconv.Itoa(20-p))
+			if n, err := nice(id); err == nil {
+				said = append(said, strconv.Itoa(n))
 			}
 		}
 		_ = gob.NewEncoder(os.Stdout).Encode(answer{Error: strings.Join(said, " ")})
@@ -204,9 +201,18 @@ func TestKilled(t *testing.T) {
 	s, w := twoSectors(t)
 	ctx, cancel := context.WithCancel(bg)
 	defer cancel()
-	p, _ := newProver(t, "hang", slog.New(onMessage{slog.DiscardHandler, "proving process says", cancel}))
+	var p *Prover
+	p, _ = newProver(t, "hang", slog.New(onMessage{slog.DiscardHandler, "proving process says", func() {
+		if !p.Busy() {
+			t.Error("not busy while a child proves")
+		}
+		cancel()
+	}}))
 	if _, err := p.ProveWindowPoSt(ctx, s, w); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+	if p.Busy() {
+		t.Error("busy when the child is gone")
 	}
 }
 
@@ -238,9 +244,14 @@ func TestPriority(t *testing.T) {
 	if len(threads) == 0 {
 		t.Fatalf("got %v", err)
 	}
-	for _, nice := range threads {
-		if nice != strconv.Itoa(lowest) {
-			t.Errorf("a thread has nice value %s, want %d", nice, lowest)
+	ours, err := nice(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strconv.Itoa(min(ours+below, lowest))
+	for _, got := range threads {
+		if got != want {
+			t.Errorf("a thread has nice value %s, want %s, ours is %d", got, want, ours)
 		}
 	}
 }

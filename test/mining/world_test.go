@@ -70,11 +70,13 @@ func (w *world) at(clk clock.Clock) {
 	w.engine = w.EngineAt(w.Store, clk)
 }
 
-func (w *world) miner(i int) *mining.Miner {
-	return mining.New(mining.Deps{
+func (w *world) miner(i int) *mining.Miner { return mining.New(w.deps(i)) }
+
+func (w *world) deps(i int) mining.Deps {
+	return mining.Deps{
 		Miner: w.Miners[i].Address, Network: w.Network, DB: w.db, Chain: w.Store, Rules: w.engine,
 		Messages: w, Prover: prover{w, i}, Signer: w.Miners[i], Publisher: w, Clock: w.clk, Log: slog.New(slog.DiscardHandler),
-	})
+	}
 }
 
 // run runs miners until some epoch's middle, and stops them.

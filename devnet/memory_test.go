@@ -1,0 +1,33 @@
+package devnet
+
+import (
+	"os/exec"
+	"runtime"
+	"testing"
+)
+
+func TestMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	now := residentNow()
+	if now.own < 1<<20 || now.child == 0 || now.sum < now.own+now.child {
+		t.Errorf("got %+v for a process with a child", now)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // killed
+	if now := residentNow(); now.child != 0 {
+		t.Errorf("got %+v when the child is gone", now)
+	}
+	m := watchMemory(t.Context())
+	m.stop()
+	if m.most().own == 0 {
+		t.Error("nothing was seen")
+	}
+}

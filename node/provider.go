@@ -81,7 +81,7 @@ func (n *Node) buildProvider(ctx context.Context) error {
 		g.Add("sealing", p.sealing.Run)
 		g.Add("window PoSt", p.proving.Run)
 		g.Add("deals taken", p.deals.Run)
-		g.Add("mining", p.mining.Run)
+		g.Add("mining", n.rightClock.while(p.mining.Run))
 		return g, nil
 	})
 	n.provider = p

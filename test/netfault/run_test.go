@@ -142,6 +142,13 @@ func (r *run) live() {
 	r.endLoad()
 	r.fabric.heal()
 	r.settle()
+	if dir := os.Getenv("LODE_NETFAULT_OUT"); dir != "" && t.Failed() {
+		stacks := make([]byte, 16<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		if err := os.WriteFile(filepath.Join(dir, strings.ToLower(r.s.ID)+"-"+r.level+".stacks"), stacks, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // withTransfers adds the load to a plan: nobody sends in the last fifth of the time.

@@ -149,6 +149,17 @@ type PeerSession struct {
 	Offset    time.Duration // how far its clock is behind ours
 	Score     float64       // 0 is neutral, −100 is a ban
 	Since     time.Time
+	Intro     *PeerIntro // what it told of itself; only nodes of lode do
+}
+
+// PeerIntro is what a peer claims of itself.
+type PeerIntro struct {
+	Network      string
+	Agent        string
+	OldestState  uint64 // the epochs whose state it serves
+	NewestState  uint64
+	Capabilities []string // chain, state, content, deals, relay
+	Finalised    uint64   // instance of the certificate of its head; 0 without certificates
 }
 
 // ExtendedPeerInfo describes a connected peer.

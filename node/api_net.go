@@ -73,10 +73,17 @@ func (a netAPI) connected(id peer.ID) error {
 func (a netAPI) NetSessions(context.Context) ([]api.PeerSession, error) {
 	out := []api.PeerSession{}
 	for _, p := range a.n.peers.Peers() {
-		out = append(out, api.PeerSession{
+		s := api.PeerSession{
 			ID: p.ID, State: p.State.String(), Inbound: p.Inbound, Bootstrap: p.Bootstrap, Addrs: p.Addrs, Agent: p.Agent,
 			Protocols: texts(p.Protocols), Latency: p.Latency, Offset: p.Offset, Score: p.Score, Since: p.Since,
-		})
+		}
+		if i := p.Intro; i != nil {
+			s.Intro = &api.PeerIntro{
+				Network: i.Network, Agent: i.Agent, OldestState: i.OldestState, NewestState: i.NewestState,
+				Capabilities: i.Capabilities.Names(), Finalised: i.Finalised,
+			}
+		}
+		out = append(out, s)
 	}
 	return out, nil
 }

@@ -15,6 +15,7 @@ var (
 	descMessages  = prometheus.NewDesc("lode_dispatch_messages_total", "Messages of the dispatcher by topic and outcome.", []string{"topic", "outcome"}, nil)
 	descQueued    = prometheus.NewDesc("lode_dispatch_queued", "Messages, or open questions, that wait.", []string{"topic"}, nil)
 	descBytes     = prometheus.NewDesc("lode_dispatch_queued_bytes", "Bytes that wait; of answers, bytes of unexpected ones.", []string{"topic"}, nil)
+	descClock     = prometheus.NewDesc("lode_clock_stops_mining", "1 while no blocks are made because this machine's clock differs from most peers'.", nil, nil)
 	descHighWater = prometheus.NewDesc("lode_dispatch_high_water", "The most that waited since the last look.", []string{"topic"}, nil)
 )
 
@@ -25,13 +26,18 @@ var _ prometheus.Collector = counters{}
 
 // Describe implements prometheus.Collector.
 func (m counters) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRestarts, descMessages, descQueued, descBytes, descHighWater} {
+	for _, d := range []*prometheus.Desc{descRestarts, descMessages, descQueued, descBytes, descHighWater, descClock} {
 		out <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (m counters) Collect(out chan<- prometheus.Metric) {
+	stopped := 0.0
+	if m.n.rightClock.wrong.Load() {
+		stopped = 1
+	}
+	out <- prometheus.MustNewConstMetric(descClock, prometheus.GaugeValue, stopped)
 	for _, r := range m.n.restarts.Restarts() {
 		out <- prometheus.MustNewConstMetric(descRestarts, prometheus.CounterValue, float64(r.Count), r.Part, r.Reason)
 	}

@@ -65,8 +65,9 @@ func (n *Node) buildNetwork(ctx context.Context) error {
 	c := n.config.Libp2p
 	n.peers = peers.New(n.host, bans, n.hello, peers.Options{
 		Bootstrap: bootstrap, Threshold: c.BootstrapMinPeers, Period: c.BootstrapPeriod,
-		MaxPeers: c.MaxPeers, MaxGuests: c.MaxGuests, Useful: n.useful, Memory: memory,
+		MaxPeers: c.MaxPeers, MaxGuests: c.MaxGuests, Useful: n.useful, Memory: memory, Intro: n.intro,
 	}, n.clk, n.log)
+	n.rightClock = &rightClock{offset: n.peers.ClockOffset, clk: n.clk, log: n.log}
 	n.gossip = gossip.New(n.host, n.network.Name, n.gate.Validators(), gossip.Options{Score: n.peers.Score}, n.log)
 	answers, err := exchange.NewDesk(n.dispatcher)
 	if err != nil {
@@ -159,6 +160,23 @@ func (n *Node) useful(protocols []protocol.ID) bool {
 		return p == exchange.Protocol || p == dht.Protocol(n.network.Name) || strings.HasPrefix(string(p), "/ipfs/bitswap") ||
 			strings.HasPrefix(string(p), string(bitswap.ChainPrefix)+"/ipfs/bitswap") || strings.HasPrefix(string(p), "/meshsub/")
 	})
+}
+
+// intro is what this node tells other nodes of lode of itself.
+func (n *Node) intro(ctx context.Context) peers.Intro {
+	i := peers.Intro{
+		Network: n.network.Name, Agent: "lode/" + n.opt.Version, NewestState: uint64(n.store.Head().Height()),
+		Capabilities: peers.ServesChain | peers.ServesState | peers.ServesContent,
+	}
+	if n.config.Libp2p.Relay {
+		i.Capabilities |= peers.Relays
+	}
+	if n.provider != nil {
+		if on, _ := n.provider.role.Status(ctx); on {
+			i.Capabilities |= peers.TakesDeals
+		}
+	}
+	return i
 }
 
 func multiaddrs(list []string) ([]ma.Multiaddr, error) {

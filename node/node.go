@@ -100,6 +100,7 @@ type Node struct {
 	gossip     *gossip.Gossip
 	hello      *hello.Service
 	peers      *peers.Manager
+	rightClock *rightClock
 	exchange   *exchange.Client
 	router     dht.Router
 	table      *dht.Table          // nil without a DHT

@@ -86,7 +86,7 @@ func (n *Node) buildProvider(ctx context.Context) error {
 		g.Add("sealing", p.sealing.Run)
 		g.Add("window PoSt", p.proving.Run)
 		g.Add("deals taken", p.deals.Run)
-		g.Add("mining", p.mining.Run, lifecycle.Deadline(proofDeadline))
+		g.Add("mining", n.rightClock.while(p.mining.Run), lifecycle.Deadline(proofDeadline))
 		return g, nil
 	})
 	n.provider = p

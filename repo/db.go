@@ -18,10 +18,7 @@ func openDB(ctx context.Context, path string) (_ *sql.DB, err error) {
 		q.Add("_pragma", p)
 	}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, fmt.Errorf("database %s: %w", path, err)
-	}
+	db := sql.OpenDB(&connector{dsn: dsn})
 	db.SetMaxOpenConns(1)
 	defer func() {
 		if err != nil {

@@ -3,8 +3,12 @@ package repo_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -110,4 +114,65 @@ func TestDatabaseInAFolderWithAnOddName(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Dir(dir))
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
+}
+
+// A query whose context ends at any moment leaves no statement behind, which would keep the
+// files of the database open after its end.
+func TestCancelledQueriesLeaveNothingOpen(t *testing.T) {
+	dir := initRepo(t)
+	rounds := 300
+	if os.Getenv("LODE_LONG") != "" {
+		rounds = 20_000
+	}
+	withDB(t, dir, func(ctx context.Context, db *sql.DB) {
+		_, err := db.ExecContext(ctx, "CREATE TABLE x (v); INSERT INTO x VALUES (1), (2), (3)")
+		require.NoError(t, err)
+		prepared, err := db.PrepareContext(ctx, "SELECT v FROM x WHERE v > ?")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, prepared.Close()) }()
+		read := func(rows *sql.Rows, err error) {
+			if err == nil {
+				for rows.Next() {
+				}
+				err = errors.Join(rows.Err(), rows.Close())
+			}
+			if err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+		}
+		for i := range rounds {
+			ctx, cancel := context.WithCancel(ctx)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for range i % 200 { // the end comes earlier and later
+					runtime.Gosched()
+				}
+				cancel()
+			})
+			if i%2 == 0 {
+				read(db.QueryContext(ctx, "SELECT v FROM x"))
+			} else {
+				read(prepared.QueryContext(ctx, 1))
+			}
+			wg.Wait()
+		}
+	})
+	require.Empty(t, openFiles(t, filepath.Join(dir, "lode.db")))
+}
+
+// openFiles are the files of this process whose names begin so; none where the system does
+// not tell.
+func openFiles(t *testing.T, prefix string) (out []string) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	require.NoError(t, err)
+	for _, fd := range fds {
+		if name, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(name, prefix) {
+			out = append(out, name)
+		}
+	}
+	return out
 }

@@ -118,13 +118,13 @@ func (k *Desk[T]) Complete(id uint64, e Envelope[T]) bool {
 		select {
 		case q.answer <- e:
 			k.stats.answered++
-			k.stats.bytes += size(e)
+			k.stats.bytes += size(&e)
 			return true
 		default: // answered already
 		}
 	}
 	k.stats.unexpected++
-	k.stats.charged += size(e)
+	k.stats.charged += size(&e)
 	return false
 }
 

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,9 +13,9 @@ import (
 type Topic[T any] struct {
 	name string
 
-	published, noSubscriber, duplicates atomic.Uint64
-	// what closed subscriptions delivered and dropped
-	pastDelivered, pastDropped atomic.Uint64
+	published, noSubscriber, duplicates, dropped atomic.Uint64
+	// what closed subscriptions delivered
+	pastDelivered atomic.Uint64
 
 	mu   sync.Mutex
 	subs atomic.Pointer[[]*Subscription[T]] // replaced under mu, read without
@@ -61,11 +60,19 @@ type SubOptions[T any] struct {
 	Key func(Envelope[T]) uint64
 }
 
+// The numbers of FNV-1a in 64 bits.
+const (
+	fnvBasis = 14695981039346656037
+	fnvPrime = 1099511628211
+)
+
 // PeerKey is a Key for queues that are fair between senders.
 func PeerKey(from string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(from))
-	return h.Sum64()
+	h := uint64(fnvBasis)
+	for i := range len(from) {
+		h = (h ^ uint64(from[i])) * fnvPrime
+	}
+	return h
 }
 
 // Result tells what became of a published message, in subscribers.
@@ -188,35 +195,46 @@ func (t *Topic[T]) HasSubscriber() bool {
 
 // Publish queues a message for every subscriber. It never waits: a full queue drops.
 func Publish[T any](t *Topic[T], e Envelope[T]) Result {
-	return publish(t, func(s *Subscription[T]) bool { return s.offer(e) })
+	subs := t.arrived()
+	delivered := 0
+	for _, s := range subs {
+		if s.offer(&e) {
+			delivered++
+		}
+	}
+	return t.result(len(subs), delivered)
 }
 
 // PublishWait is Publish, except that it waits for room in the queues of subscribers with
 // Overflow Block until the context ends. For local producers alone.
 func PublishWait[T any](ctx context.Context, t *Topic[T], e Envelope[T]) Result {
-	return publish(t, func(s *Subscription[T]) bool {
-		if s.opt.Overflow == Block {
-			return s.offerWait(ctx, e)
+	subs := t.arrived()
+	delivered := 0
+	for _, s := range subs {
+		if s.opt.Overflow == Block && s.offerWait(ctx, &e) || s.opt.Overflow != Block && s.offer(&e) {
+			delivered++
 		}
-		return s.offer(e)
-	})
+	}
+	return t.result(len(subs), delivered)
 }
 
-func publish[T any](t *Topic[T], offer func(*Subscription[T]) bool) Result {
-	var r Result
+// arrived counts a message and gives those who want it, a list that nobody changes.
+func (t *Topic[T]) arrived() []*Subscription[T] {
 	t.published.Add(1)
-	subs := t.subs.Load()
-	if subs == nil || len(*subs) == 0 {
-		t.noSubscriber.Add(1)
-		r.NoSubscriber = true
-		return r
+	if subs := t.subs.Load(); subs != nil {
+		return *subs
 	}
-	for _, s := range *subs {
-		if offer(s) {
-			r.Delivered++
-		} else {
-			r.Dropped++
-		}
+	return nil
+}
+
+// result counts what became of a message.
+func (t *Topic[T]) result(subs, delivered int) Result {
+	r := Result{Delivered: delivered, Dropped: subs - delivered, NoSubscriber: subs == 0}
+	if r.NoSubscriber {
+		t.noSubscriber.Add(1)
+	}
+	if r.Dropped > 0 {
+		t.dropped.Add(uint64(r.Dropped))
 	}
 	return r
 }

@@ -3,57 +3,73 @@ package dispatch
 // quantum is how many bytes a flow may send per turn (deficit round robin).
 const quantum = 64 << 10
 
-// fifo is a queue that gives its memory back.
+// fifo is a ring of envelopes that doubles as it fills. The zero fifo is empty. Envelopes
+// are passed by pointer, since they are large and this is the way of every message.
 type fifo[T any] struct {
-	buf  []T
+	buf  []Envelope[T] // its length is a power of two, or nothing
 	head int
+	n    int
 }
 
-func (f *fifo[T]) len() int { return len(f.buf) - f.head }
+// fifoLeast is the room of a fifo that has held anything.
+const fifoLeast = 8
 
-func (f *fifo[T]) push(v T) { f.buf = append(f.buf, v) }
+func (f *fifo[T]) at(i int) *Envelope[T] { return &f.buf[(f.head+i)&(len(f.buf)-1)] }
 
-func (f *fifo[T]) first() *T { return &f.buf[f.head] }
-
-func (f *fifo[T]) pop() T {
-	var zero T
-	v := f.buf[f.head]
-	f.buf[f.head] = zero // so that the message can be freed
-	f.head++
-	if f.head*2 >= len(f.buf) {
-		n := copy(f.buf, f.buf[f.head:])
-		clear(f.buf[n:])
-		f.buf, f.head = f.buf[:n], 0
+func (f *fifo[T]) push(e *Envelope[T]) {
+	if f.n == len(f.buf) {
+		f.grow()
 	}
-	return v
+	*f.at(f.n) = *e
+	f.n++
 }
 
-func (f *fifo[T]) popLast() T {
-	var zero T
-	i := len(f.buf) - 1
-	v := f.buf[i]
-	f.buf[i] = zero
-	f.buf = f.buf[:i]
-	return v
+func (f *fifo[T]) grow() {
+	next := make([]Envelope[T], max(fifoLeast, 2*len(f.buf)))
+	n := copy(next, f.buf[f.head:])
+	copy(next[n:], f.buf[:f.head])
+	f.buf, f.head = next, 0
+}
+
+// pop moves the first to e and tells whether there was one.
+func (f *fifo[T]) pop(e *Envelope[T]) bool {
+	if f.n == 0 {
+		return false
+	}
+	from := f.at(0)
+	f.head = (f.head + 1) & (len(f.buf) - 1)
+	f.n--
+	*e, *from = *from, Envelope[T]{} // so that the message can be freed
+	return true
+}
+
+// popLast moves the last to e and tells whether there was one.
+func (f *fifo[T]) popLast(e *Envelope[T]) bool {
+	if f.n == 0 {
+		return false
+	}
+	f.n--
+	from := f.at(f.n)
+	*e, *from = *from, Envelope[T]{}
+	return true
 }
 
 // flow holds the messages of one key.
 type flow[T any] struct {
 	key     uint64
-	msgs    fifo[Envelope[T]]
+	msgs    fifo[T]
 	bytes   int64
 	deficit int64 // bytes it may still send in this turn
 }
 
-// fairQueue serves its flows in turns. With one flow it is a plain queue. It is not safe
-// for concurrent use and knows no bounds; its subscription has them.
+// fairQueue serves its flows in turns. It is not safe for concurrent use and knows no
+// bounds; its subscription has them.
 type fairQueue[T any] struct {
-	keep  bool // keep flows that are empty: for a queue of one flow, which is quicker so
-	flows map[uint64]*flow[T]
-	turns []*flow[T] // those with messages; the first has the turn
+	flows map[uint64]*flow[T] // none is empty
+	turns []*flow[T]          // the first has the turn
 }
 
-func (q *fairQueue[T]) push(key uint64, e Envelope[T]) {
+func (q *fairQueue[T]) push(key uint64, e *Envelope[T]) {
 	f, ok := q.flows[key]
 	if !ok {
 		if q.flows == nil {
@@ -67,15 +83,14 @@ func (q *fairQueue[T]) push(key uint64, e Envelope[T]) {
 	f.bytes += size(e)
 }
 
-// pop takes the next message in fair order.
-func (q *fairQueue[T]) pop() (Envelope[T], bool) {
-	if len(q.turns) == 0 || (q.keep && q.turns[0].msgs.len() == 0) {
-		var none Envelope[T]
-		return none, false
+// pop moves the next message in fair order to e and tells whether there was one.
+func (q *fairQueue[T]) pop(e *Envelope[T]) bool {
+	if len(q.turns) == 0 {
+		return false
 	}
 	for len(q.turns) > 1 {
 		f := q.turns[0]
-		if f.deficit >= size(*f.msgs.first()) {
+		if f.deficit >= size(f.msgs.at(0)) {
 			break
 		}
 		// The turn passes on; the flow is credited for its next one.
@@ -84,12 +99,12 @@ func (q *fairQueue[T]) pop() (Envelope[T], bool) {
 		q.turns[len(q.turns)-1] = f
 	}
 	f := q.turns[0]
-	e := f.msgs.pop()
+	f.msgs.pop(e)
 	n := size(e)
 	f.bytes -= n
 	f.deficit = max(0, f.deficit-n)
 	q.dropEmpty(f)
-	return e, true
+	return true
 }
 
 // longest is the flow with most bytes, or nil.
@@ -111,30 +126,22 @@ func (q *fairQueue[T]) bytesOf(key uint64) int64 {
 	return 0
 }
 
-// dropOldest removes the first message of the longest flow.
-func (q *fairQueue[T]) dropOldest() (Envelope[T], bool) {
-	return q.cut((*fifo[Envelope[T]]).pop)
+// cutFirst moves the first message of a flow to e, cutLast the last.
+func (q *fairQueue[T]) cutFirst(f *flow[T], e *Envelope[T]) bool { return q.cut(f, e, f.msgs.pop(e)) }
+func (q *fairQueue[T]) cutLast(f *flow[T], e *Envelope[T]) bool {
+	return q.cut(f, e, f.msgs.popLast(e))
 }
 
-// dropNewest removes the last message of the longest flow.
-func (q *fairQueue[T]) dropNewest() (Envelope[T], bool) {
-	return q.cut((*fifo[Envelope[T]]).popLast)
-}
-
-func (q *fairQueue[T]) cut(take func(*fifo[Envelope[T]]) Envelope[T]) (Envelope[T], bool) {
-	f := q.longest()
-	if f == nil || f.msgs.len() == 0 {
-		var none Envelope[T]
-		return none, false
+func (q *fairQueue[T]) cut(f *flow[T], e *Envelope[T], ok bool) bool {
+	if ok {
+		f.bytes -= size(e)
+		q.dropEmpty(f)
 	}
-	e := take(&f.msgs)
-	f.bytes -= size(e)
-	q.dropEmpty(f)
-	return e, true
+	return ok
 }
 
 func (q *fairQueue[T]) dropEmpty(f *flow[T]) {
-	if f.msgs.len() > 0 || q.keep {
+	if f.msgs.n > 0 {
 		return
 	}
 	delete(q.flows, f.key)
@@ -149,4 +156,4 @@ func (q *fairQueue[T]) dropEmpty(f *flow[T]) {
 }
 
 // size is what an envelope counts; nothing is free.
-func size[T any](e Envelope[T]) int64 { return max(1, int64(e.Size)) }
+func size[T any](e *Envelope[T]) int64 { return max(1, int64(e.Size)) }

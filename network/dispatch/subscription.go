@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // SubStats are the counters of a subscription: Published = Delivered + Dropped + Queued,
@@ -32,29 +33,42 @@ type Subscription[T any] struct {
 	topic *Topic[T]
 	opt   SubOptions[T]
 
-	out  chan Envelope[T] // the pump sends and closes; offer sends while the pump is idle
+	out  chan Envelope[T] // the pump alone sends and closes
 	quit chan struct{}    // closed by Close
 	done chan struct{}    // closed when the pump has ended
 	wake chan struct{}    // tells an idle pump of a message
 	once sync.Once
 
-	mu     sync.Mutex
-	q      fairQueue[T] // guarded by mu
-	idle   bool         // guarded by mu: the pump waits for wake
-	closed bool         // guarded by mu
+	// full is written under mu and read without: a publisher that sees it drops its message
+	// without the lock, as if it had come while the queue was full. It is never set where
+	// room can be made for a message.
+	full    atomic.Bool
+	dropped atomic.Uint64
+
+	mu        sync.Mutex
+	line      fifo[T]       // guarded by mu: the queue without a Key
+	fair      *fairQueue[T] // guarded by mu: the queue with one
+	idle      bool          // guarded by mu: the pump waits for wake
+	closed    bool          // guarded by mu
+	delivered uint64        // guarded by mu
 	// guarded by mu; the message in the pump's hand counts as queued
-	stats SubStats
-	room  chan struct{} // guarded by mu: closed when room appears; nil when nobody waits
+	queued           int
+	bytes, highWater int64
+	room             chan struct{} // guarded by mu: closed when room appears; nil when nobody waits
 }
 
 func newSubscription[T any](d *Dispatcher, t *Topic[T], o SubOptions[T]) *Subscription[T] {
-	return &Subscription[T]{
-		d: d, topic: t, opt: o, q: fairQueue[T]{keep: o.Key == nil},
+	s := &Subscription[T]{
+		d: d, topic: t, opt: o,
 		out:  make(chan Envelope[T]),
 		quit: make(chan struct{}),
 		done: make(chan struct{}),
 		wake: make(chan struct{}, 1),
 	}
+	if o.Key != nil {
+		s.fair = new(fairQueue[T])
+	}
+	return s
 }
 
 // C gives the messages. It is closed after Close.
@@ -72,11 +86,11 @@ func (s *Subscription[T]) Close() {
 		close(s.quit)
 		<-s.done
 		s.mu.Lock()
-		for e, ok := s.q.pop(); ok; e, ok = s.q.pop() {
-			s.lost(e)
+		var e Envelope[T]
+		for s.pop(&e) {
+			s.lost(&e)
 		}
-		s.topic.pastDelivered.Add(s.stats.Delivered)
-		s.topic.pastDropped.Add(s.stats.Dropped)
+		s.topic.pastDelivered.Add(s.delivered)
 		s.mu.Unlock()
 		s.d.forget(s)
 	})
@@ -87,8 +101,12 @@ func (s *Subscription[T]) Close() {
 func (s *Subscription[T]) Stats() SubStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.stats
-	s.stats.HighWater = s.stats.Bytes
+	dropped := s.dropped.Load()
+	st := SubStats{
+		Published: s.delivered + dropped + uint64(s.queued), Delivered: s.delivered, Dropped: dropped,
+		Queued: s.queued, Bytes: s.bytes, HighWater: s.highWater,
+	}
+	s.highWater = s.bytes
 	return st
 }
 
@@ -96,9 +114,10 @@ func (s *Subscription[T]) Stats() SubStats {
 func (s *Subscription[T]) pump() {
 	defer close(s.done)
 	defer close(s.out)
-	for {
-		e, ok := s.take()
-		if !ok {
+	var e Envelope[T]
+	for handed := false; ; {
+		if !s.next(&e, handed) {
+			handed = false
 			select {
 			case <-s.wake:
 				continue
@@ -108,41 +127,51 @@ func (s *Subscription[T]) pump() {
 		}
 		select {
 		case s.out <- e:
-			s.handed(e)
+			handed = true
 		case <-s.quit:
 			s.mu.Lock()
-			s.lost(e)
+			s.lost(&e)
 			s.mu.Unlock()
 			return
 		}
 	}
 }
 
-func (s *Subscription[T]) take() (Envelope[T], bool) {
+// next gives the pump a message, or tells it that there is none; handed says that the one in
+// its hand was taken.
+func (s *Subscription[T]) next(e *Envelope[T], handed bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.q.pop()
+	if handed {
+		s.delivered++
+		s.left(e)
+		*e = Envelope[T]{}
+	}
+	ok := s.pop(e)
 	s.idle = !ok
-	return e, ok
+	return ok
 }
 
-func (s *Subscription[T]) handed(e Envelope[T]) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Delivered++
-	s.left(e)
+// pop needs mu.
+func (s *Subscription[T]) pop(e *Envelope[T]) bool {
+	if s.fair != nil {
+		return s.fair.pop(e)
+	}
+	return s.line.pop(e)
 }
 
 // lost needs mu.
-func (s *Subscription[T]) lost(e Envelope[T]) {
-	s.stats.Dropped++
+func (s *Subscription[T]) lost(e *Envelope[T]) {
+	s.dropped.Add(1)
+	s.topic.dropped.Add(1)
 	s.left(e)
 }
 
 // left needs mu.
-func (s *Subscription[T]) left(e Envelope[T]) {
-	s.stats.Queued--
-	s.stats.Bytes -= size(e)
+func (s *Subscription[T]) left(e *Envelope[T]) {
+	s.queued--
+	s.bytes -= size(e)
+	s.full.Store(false)
 	s.freeRoom()
 }
 
@@ -155,20 +184,13 @@ func (s *Subscription[T]) freeRoom() {
 }
 
 // offer queues a message or drops it; it waits for nothing but the lock, which is held for
-// memory alone. When nothing is queued and the subscriber is waiting it gets the message
-// straight away, which saves the way through the pump.
-func (s *Subscription[T]) offer(e Envelope[T]) bool {
-	s.mu.Lock()
-	s.stats.Published++
-	if s.idle && !s.closed && size(e) <= s.opt.MaxBytes {
-		select {
-		case s.out <- e: // the pump closes it only after closed was set under mu
-			s.stats.Delivered++
-			s.mu.Unlock()
-			return true
-		default:
-		}
+// memory alone. Of a message that it refuses, Publish tells the topic.
+func (s *Subscription[T]) offer(e *Envelope[T]) bool {
+	if s.full.Load() {
+		s.dropped.Add(1)
+		return false
 	}
+	s.mu.Lock()
 	ok := s.admit(e)
 	wake := ok && s.idle
 	if wake {
@@ -182,10 +204,10 @@ func (s *Subscription[T]) offer(e Envelope[T]) bool {
 }
 
 // offerWait queues a message when there is room for it, or drops it when the context ends.
-func (s *Subscription[T]) offerWait(ctx context.Context, e Envelope[T]) bool {
+func (s *Subscription[T]) offerWait(ctx context.Context, e *Envelope[T]) bool {
 	for {
 		s.mu.Lock()
-		if s.closed || s.fits(e) || size(e) > s.opt.MaxBytes {
+		if s.closed || s.fits(size(e)) || size(e) > s.opt.MaxBytes {
 			s.mu.Unlock()
 			return s.offer(e)
 		}
@@ -203,52 +225,74 @@ func (s *Subscription[T]) offerWait(ctx context.Context, e Envelope[T]) bool {
 }
 
 // fits needs mu.
-func (s *Subscription[T]) fits(e Envelope[T]) bool {
-	return s.stats.Queued < s.opt.Queue && s.stats.Bytes+size(e) <= s.opt.MaxBytes
+func (s *Subscription[T]) fits(n int64) bool {
+	return s.queued < s.opt.Queue && s.bytes+n <= s.opt.MaxBytes
 }
 
 // admit needs mu. It makes room as the options say, and counts what that costs.
-func (s *Subscription[T]) admit(e Envelope[T]) bool {
+func (s *Subscription[T]) admit(e *Envelope[T]) bool {
+	n := size(e)
+	if s.closed || n > s.opt.MaxBytes {
+		s.dropped.Add(1)
+		return false
+	}
 	var key uint64
-	if s.opt.Key != nil {
-		key = s.opt.Key(e)
+	if s.fair != nil {
+		key = s.opt.Key(*e)
 	}
-	for !s.closed && size(e) <= s.opt.MaxBytes {
-		if s.fits(e) {
-			s.q.push(key, e)
-			s.stats.Queued++
-			s.stats.Bytes += size(e)
-			s.stats.HighWater = max(s.stats.HighWater, s.stats.Bytes)
-			return true
+	for !s.fits(n) {
+		if !s.makeRoom(key, n) {
+			s.dropped.Add(1)
+			return false
 		}
-		var victim Envelope[T]
-		var ok bool
-		switch long := s.q.longest(); {
+	}
+	if s.fair != nil {
+		s.fair.push(key, e)
+	} else {
+		s.line.push(e)
+	}
+	s.queued++
+	s.bytes += n
+	s.highWater = max(s.highWater, s.bytes)
+	if s.fair == nil && s.opt.Overflow != DropOldest && (s.queued == s.opt.Queue || s.bytes == s.opt.MaxBytes) {
+		s.full.Store(true)
+	}
+	return true
+}
+
+// makeRoom needs mu. It drops a queued message in favour of one of key with n bytes, when the
+// options allow that.
+func (s *Subscription[T]) makeRoom(key uint64, n int64) bool {
+	var victim Envelope[T]
+	ok := false
+	switch {
+	case s.fair == nil:
+		ok = s.opt.Overflow == DropOldest && s.line.pop(&victim)
+	default:
+		switch long := s.fair.longest(); {
+		case long == nil:
 		case s.opt.Overflow == DropOldest:
-			victim, ok = s.q.dropOldest()
-		case long != nil && long.key != key && long.bytes > s.q.bytesOf(key)+size(e):
-			victim, ok = s.q.dropNewest() // whoever has most makes room
+			ok = s.fair.cutFirst(long, &victim)
+		case long.key != key && long.bytes > s.fair.bytesOf(key)+n:
+			ok = s.fair.cutLast(long, &victim) // whoever has most makes room
 		}
-		if !ok {
-			break
-		}
-		s.lost(victim)
 	}
-	s.stats.Dropped++
-	return false
+	if ok {
+		s.lost(&victim)
+	}
+	return ok
 }
 
 // sample sums up a topic for metrics.
 func (t *Topic[T]) sample() TopicStats {
 	st := TopicStats{
 		Topic: t.name, Published: t.published.Load(), NoSubscriber: t.noSubscriber.Load(),
-		Delivered: t.pastDelivered.Load(), Dropped: t.pastDropped.Load(), Duplicate: t.duplicates.Load(),
+		Delivered: t.pastDelivered.Load(), Dropped: t.dropped.Load(), Duplicate: t.duplicates.Load(),
 	}
 	if subs := t.subs.Load(); subs != nil {
 		for _, s := range *subs {
 			x := s.Stats()
 			st.Delivered += x.Delivered
-			st.Dropped += x.Dropped
 			st.Queued += x.Queued
 			st.Bytes += x.Bytes
 			st.HighWater += x.HighWater

@@ -97,8 +97,12 @@ type clockOffset struct{ warned time.Time }
 func (m *Manager) ClockOffset() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.table.clockOffset()
+}
+
+func (t *table) clockOffset() time.Duration {
 	var all []time.Duration
-	for _, s := range m.table.sessions {
+	for _, s := range t.sessions {
 		if s.state == Ready && s.said {
 			all = append(all, s.met.Offset)
 		}

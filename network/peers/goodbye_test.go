@@ -2,7 +2,6 @@ package peers
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,25 +52,11 @@ func TestP11EveryReasonHasACode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := decodeGoodbye(bytes.NewReader(frame)); err != nil || got != r || len(frame) > goodbyeBytes {
-			t.Errorf("%s came back as %s, %v", r, got, err)
+		if got, intro, err := decodeFrame(bytes.NewReader(frame)); err != nil || got != r || intro != nil || len(frame) > frameBytes {
+			t.Errorf("%s came back as %s, %v, %v", r, got, intro, err)
 		}
 	}
 	if r := reasonOf(9999); r != "unknown" {
 		t.Errorf("an unknown code is %s", r)
 	}
-}
-
-func FuzzGoodbye(f *testing.F) {
-	frame, err := encodeGoodbye(ReasonGenesis, "another network")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(frame)
-	f.Add([]byte{0x82, 0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x60})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := decodeGoodbye(bytes.NewReader(b)); err != nil && !errors.Is(err, errGoodbye) {
-			t.Fatal(err)
-		}
-	})
 }

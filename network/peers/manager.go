@@ -65,6 +65,9 @@ type Options struct {
 	LimitPrivate bool
 	// Memory is what survives a restart; nil remembers nothing.
 	Memory Memory
+	// Intro is what this node tells peers of itself that speak the extension; nil tells
+	// nothing.
+	Intro func(ctx context.Context) Intro
 	// Pick chooses a number below n, for what must not be foreseen; default math/rand.
 	Pick func(n int) int
 }
@@ -172,7 +175,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("subscribe to the host's events: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stopHearing := m.hearGoodbyes(ctx)
+	stopHearing := m.hear(ctx)
 	var wg sync.WaitGroup
 	defer func() {
 		cancel()
@@ -353,6 +356,7 @@ func (m *Manager) do(ctx context.Context, wg *sync.WaitGroup, acts []action) {
 			m.host.ConnManager().TagPeer(a.peer, tagReady, tagWeight)
 			m.remember(a.peer)
 			m.log.Debug("peer ready", "peer", a.peer)
+			wg.Go(func() { m.introduce(ctx, a.peer) })
 		case gone:
 			m.host.ConnManager().UntagPeer(a.peer, tagReady)
 			m.log.Debug("peer gone", "peer", a.peer)

@@ -27,8 +27,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type nod struct {
 	host      *host.Host
 	net       byte
-	silent    bool          // never greets
-	offset    time.Duration // that it measures
+	mu        sync.Mutex
+	silent    bool          // guarded by mu: never greets
+	offset    time.Duration // guarded by mu: that it measures
 	greetings chan Greeting
 }
 
@@ -56,7 +57,10 @@ func (n *nod) Protocol() protocol.ID      { return testHello }
 func (n *nod) Greetings() <-chan Greeting { return n.greetings }
 
 func (n *nod) Greet(ctx context.Context, p peer.ID) (Met, error) {
-	if n.silent {
+	n.mu.Lock()
+	silent, offset := n.silent, n.offset
+	n.mu.Unlock()
+	if silent {
 		<-ctx.Done()
 		return Met{}, ctx.Err()
 	}
@@ -69,7 +73,7 @@ func (n *nod) Greet(ctx context.Context, p peer.ID) (Met, error) {
 		return Met{}, err
 	}
 	_, err = io.ReadFull(s, make([]byte, 1))
-	return Met{Latency: 7 * time.Millisecond, Offset: n.offset}, err
+	return Met{Latency: 7 * time.Millisecond, Offset: offset}, err
 }
 
 func run(t *testing.T, m *Manager) (stop func()) {

@@ -275,6 +275,44 @@ func TestP14ClockAndMetrics(t *testing.T) {
 	})
 }
 
+// Clocks are measured again while sessions last: soon when ours seems to be off, so that the
+// node knows when it was set right. A peer that fails to answer such a greeting stays.
+func TestP14ClockIsMeasuredAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hosts := hosttest.Simulated(t, 4, 10*time.Millisecond)
+		hosttest.Listen(t, hosts...)
+		n := newNod(hosts[0], 1)
+		m := manager(hosts[0], n, Options{})
+		run(t, m)
+		for _, h := range hosts[1:] {
+			run(t, manager(h, newNod(h, 1), Options{}))
+			hosttest.Connect(t, h, hosts[0])
+		}
+		time.Sleep(2 * time.Second)
+		set := func(off, within, want time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			n.mu.Lock()
+			n.offset = off
+			n.mu.Unlock()
+			time.Sleep(within)
+			if got := m.ClockOffset(); got != want {
+				t.Errorf("%s after the clock went off by %s, the offset is %s", within, off, got)
+			}
+		}
+		set(20*time.Second, greetEvery/2, 0)
+		set(20*time.Second, greetEvery, 20*time.Second)
+		set(time.Second, greetSoon+5*time.Second, time.Second)
+		n.mu.Lock()
+		n.silent = true
+		n.mu.Unlock()
+		time.Sleep(2 * greetEvery)
+		if len(m.ReadyPeers()) != 3 || len(m.Drops()) != 0 {
+			t.Errorf("%d peers are ready, dropped %v", len(m.ReadyPeers()), m.Drops())
+		}
+	})
+}
+
 // The list to start from can be changed, and the change outlives the run.
 func TestBootstrapList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

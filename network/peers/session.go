@@ -48,6 +48,8 @@ const (
 	identifyTimeout = 30 * time.Second // from connection to identification
 	greetAgain      = 2 * time.Second  // a Ready peer that greets again after this is greeted again
 	uselessGrace    = 5 * time.Second  // for a guest that speaks nothing of ours and has no stream open
+	greetEvery      = 5 * time.Minute  // a Ready peer is greeted again, which measures its clock anew
+	greetSoon       = 30 * time.Second // the same, while the clock seems to be off
 )
 
 // action is what the shell must do.
@@ -96,6 +98,7 @@ type session struct {
 	group      netip.Prefix // of an outbound connection, see subnet
 	protocols  []protocol.ID
 	agent      string
+	intro      *Intro // what it told of itself
 }
 
 // table decides about sessions: events in, actions out. It does no I/O and reads no clock.
@@ -235,7 +238,12 @@ func (t *table) said(now time.Time, p peer.ID, met Met, fail *DropError) []actio
 		return nil
 	}
 	s.greeting = false
-	if fail != nil {
+	switch {
+	case fail == nil:
+	case s.state == Ready && fail.Ban == 0:
+		s.saidAt = now // it was greeted before; that a peer is dead is for the pings to find out
+		return nil
+	default:
 		return t.drop(p, fail.Reason, fail.Ban)
 	}
 	s.said, s.saidAt, s.met = true, now, met
@@ -289,6 +297,10 @@ func (t *table) advance(p peer.ID) []action {
 // connection has gone while its news was overtaken by other news.
 func (t *table) tick(now time.Time, look func(peer.ID) glance) []action {
 	var acts []action
+	again := greetEvery
+	if t.clockOffset().Abs() > offsetWarn {
+		again = greetSoon
+	}
 	for p, s := range t.sessions {
 		g := look(p)
 		if !g.alive {
@@ -310,6 +322,11 @@ func (t *table) tick(now time.Time, look func(peer.ID) glance) []action {
 		case Guest:
 			if t.useless(now, p, s) {
 				acts = append(acts, t.drop(p, ReasonUseless, 0)...)
+			}
+		case Ready:
+			if s.said && !s.greeting && now.Sub(s.saidAt) >= again {
+				s.greeting = true
+				acts = append(acts, action{kind: greet, peer: p})
 			}
 		}
 	}

@@ -51,6 +51,7 @@ type Info struct {
 	Score     float64
 	Since     time.Time
 	Bootstrap bool
+	Intro     *Intro // what it told of itself; nil when it did not
 }
 
 // Peers lists the sessions, ordered by id.
@@ -62,7 +63,7 @@ func (m *Manager) Peers() []Info {
 		out = append(out, Info{
 			ID: p, State: s.state, Inbound: s.inbound, Agent: s.agent,
 			Protocols: slices.Clone(s.protocols), Latency: s.met.Latency, Offset: s.met.Offset,
-			Score: m.table.score(now, p), Since: s.since, Bootstrap: m.bootstrap[p].ID != "",
+			Score: m.table.score(now, p), Since: s.since, Bootstrap: m.bootstrap[p].ID != "", Intro: s.intro,
 		})
 	}
 	m.mu.Unlock()

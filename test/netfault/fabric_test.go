@@ -12,7 +12,8 @@ import (
 type fabric struct {
 	mu    sync.Mutex
 	rng   *rand.Rand
-	base  link
+	usual link                 // of every pair before anything is done
+	base  link                 // of every pair now
 	links map[[2]int]link      // by (from, to); base where there is none
 	cut   map[[2]int]bool      // nothing gets from the first to the second
 	off   map[int]bool         // nothing in, nothing out
@@ -26,9 +27,9 @@ type fabric struct {
 // maxBacklog is how long a packet may wait for a slow wire before it is dropped.
 const maxBacklog = 500 * time.Millisecond
 
-func newFabric(seed uint64, base link) *fabric {
+func newFabric(seed uint64, usual link) *fabric {
 	return &fabric{
-		rng: rand.New(rand.NewPCG(seed, 1)), base: base,
+		rng: rand.New(rand.NewPCG(seed, 1)), usual: usual, base: usual,
 		links: map[[2]int]link{}, cut: map[[2]int]bool{}, off: map[int]bool{},
 		isle: map[int]int{}, bad: map[[2]int]bool{}, free: map[[2]int]time.Time{},
 	}
@@ -96,6 +97,7 @@ func (f *fabric) change(do func()) {
 // heal undoes all faults.
 func (f *fabric) heal() {
 	f.change(func() {
+		f.base = f.usual
 		clear(f.links)
 		clear(f.cut)
 		clear(f.off)

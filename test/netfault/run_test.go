@@ -142,6 +142,13 @@ func (r *run) live() {
 	r.endLoad()
 	r.fabric.heal()
 	r.settle()
+	if dir := os.Getenv("LODE_NETFAULT_OUT"); dir != "" && t.Failed() {
+		stacks := make([]byte, 16<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		if err := os.WriteFile(filepath.Join(dir, strings.ToLower(r.s.ID)+"-"+r.level+".stacks"), stacks, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // withTransfers adds the load to a plan: nobody sends in the last fifth of the time.
@@ -274,8 +281,8 @@ func (r *run) figure(name string, v float64, unit string) {
 	r.figures = append(r.figures, figure{name, v, unit})
 }
 
-// report prints the line of a scenario, and writes the figures to a file when
-// LODE_NETFAULT_OUT names a folder.
+// report prints the line of a scenario. When LODE_NETFAULT_OUT names a folder it writes the
+// figures to a file there and, of a scenario that failed, what the nodes logged.
 func (r *run) report(took time.Duration) {
 	verdict := "pass"
 	if r.t.Failed() {
@@ -296,7 +303,15 @@ func (r *run) report(took time.Duration) {
 		Seconds                       float64
 		Figures                       []figure
 	}{r.s.ID, r.s.Title, r.level, verdict, runtime.Version(), r.s.Seed, took.Seconds(), r.figures}, "", "  ")
-	err = errors.Join(err, os.WriteFile(filepath.Join(dir, strings.ToLower(r.s.ID)+"-"+r.level+".json"), out, 0o644))
+	name := filepath.Join(dir, strings.ToLower(r.s.ID)+"-"+r.level)
+	err = errors.Join(err, os.WriteFile(name+".json", out, 0o644))
+	for i := range r.s.Nodes {
+		if !r.t.Failed() || r.w == nil {
+			break
+		}
+		log, lerr := r.w.log(i)
+		err = errors.Join(err, lerr, os.WriteFile(fmt.Sprintf("%s-node-%d.log", name, i), log, 0o644))
+	}
 	if err != nil {
 		r.t.Error(err)
 	}

@@ -148,7 +148,11 @@ func (w *simWorld) start(i int) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(&w.logs[i], nil))
+	var level slog.Level
+	if os.Getenv("LODE_NETFAULT_OUT") != "" {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewJSONHandler(&w.logs[i], &slog.HandlerOptions{Level: level}))
 	n, err := node.New(w.t.Context(), node.Options{Repo: r, Log: log, Clock: clock.System{}, Libp2p: w.options(), Name: fmt.Sprint("node-", i), Version: "sim"})
 	if err != nil {
 		return err

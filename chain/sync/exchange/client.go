@@ -34,6 +34,7 @@ const (
 	openTimeout      = 10 * time.Second
 	firstByteTimeout = 20 * time.Second
 	defaultRate      = 32 << 10 // bytes per second, over rateWindow
+	leastRate        = 512      // that it is lowered to when nobody is quicker
 	rateWindow       = 10 * time.Second
 	maxAttempts      = 5
 	usefulAnswer     = 0.2 // points of a peer's score
@@ -57,7 +58,8 @@ type Session interface {
 
 // ClientOptions vary a Client.
 type ClientOptions struct {
-	// MinRate is how many bytes per second an answer must bring, over 10 s; default 32 KiB.
+	// MinRate is how many bytes per second an answer must bring, over 10 s; default 32 KiB. It
+	// is lowered for as long as no peer is quick enough: then our line is slow, not they.
 	MinRate int
 	// Answers is where answers meet their questions; NewDesk makes one. Nil makes one that
 	// nobody can see.
@@ -76,7 +78,8 @@ func NewDesk(d *dispatch.Dispatcher) (*Desk, error) {
 type Client struct {
 	host    libp2phost.Host
 	session Session
-	rate    int
+	rate    int          // of the options
+	floor   atomic.Int64 // what counts now: the rate, or less
 	answers *Desk
 	clk     clock.Clock
 	log     *slog.Logger
@@ -91,7 +94,9 @@ func NewClient(h libp2phost.Host, session Session, opt ClientOptions, clk clock.
 	if opt.Answers == nil {
 		opt.Answers, _ = NewDesk(dispatch.New()) // its options are right and it is open
 	}
-	return &Client{host: h, session: session, rate: opt.MinRate, answers: opt.Answers, clk: clk, log: log}
+	c := &Client{host: h, session: session, rate: opt.MinRate, answers: opt.Answers, clk: clk, log: log}
+	c.floor.Store(int64(opt.MinRate))
+	return c
 }
 
 // Headers fetches up to n tipsets from a key on toward the genesis, newest first; there may
@@ -161,6 +166,7 @@ func (c *Client) ask(ctx context.Context, req *Request, prefer []peer.ID, take f
 	}
 	order := c.tracker.sorted(c.session.ReadyPeers(), prefer)
 	var errs []error
+	slow := false
 	for i, p := range order {
 		if i == maxAttempts {
 			break
@@ -175,6 +181,7 @@ func (c *Client) ask(ctx context.Context, req *Request, prefer []peer.ID, take f
 		if err == nil {
 			c.tracker.done(p, start, c.clk.Now().Sub(start), true)
 			c.session.Useful(p, usefulAnswer)
+			c.floor.Store(min(int64(c.rate), 2*c.floor.Load()))
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -182,10 +189,14 @@ func (c *Client) ask(ctx context.Context, req *Request, prefer []peer.ID, take f
 		}
 		c.tracker.done(p, start, c.clk.Now().Sub(start), errors.Is(err, ErrUnknown))
 		c.blame(p, err, i < len(prefer))
+		slow = slow || errors.Is(err, errSlow)
 		errs = append(errs, fmt.Errorf("peer %s: %w", p, err))
 	}
 	if len(errs) == 0 {
 		return ErrNoPeers
+	}
+	if slow {
+		c.floor.Store(max(min(leastRate, int64(c.rate)), c.floor.Load()/4))
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
 }
@@ -257,7 +268,7 @@ func (c *Client) stream(ctx context.Context, p peer.ID, req *Request) (_ *Respon
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		in.watch(done, c.rate, func() { stop(errSlow) })
+		in.watch(done, c.floor.Load(), func() { stop(errSlow) })
 	}()
 	defer func() { close(done); <-watched }()
 	var resp Response
@@ -318,7 +329,7 @@ func (m *meter) Read(p []byte) (int, error) {
 }
 
 // watch calls slow when, after the first byte, too little came in a window.
-func (m *meter) watch(done <-chan struct{}, rate int, slow func()) {
+func (m *meter) watch(done <-chan struct{}, rate int64, slow func()) {
 	t := time.NewTicker(rateWindow)
 	defer t.Stop()
 	var last int64
@@ -329,7 +340,7 @@ func (m *meter) watch(done <-chan struct{}, rate int, slow func()) {
 		case <-t.C:
 		}
 		now := m.n.Load()
-		if last > 0 && now-last < int64(rate)*int64(rateWindow/time.Second) {
+		if last > 0 && now-last < rate*int64(rateWindow/time.Second) {
 			slow()
 			return
 		}

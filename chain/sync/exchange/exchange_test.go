@@ -466,3 +466,65 @@ func TestTrackerOrder(t *testing.T) {
 		t.Errorf("%d peers are tracked", len(tr.peers))
 	}
 }
+
+// Nobody is quick enough: then our line is slow. What an answer must bring is lowered until
+// one passes, and raised again by quick ones (P-10).
+func TestP10FloorFollowsTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chain := chaintest.New(t)
+		head := chain.Extend(chain.Genesis(), 120, 3, "a")
+		client, s, hosts := pair(t, nil)
+		server := NewServer(hosts[1], chain, dispatch.New(), hosttest.Quiet())
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		const slow, piece = 2 << 10, 256 // bytes a second, and at once
+		hosts[1].SetStreamHandler(Protocol, func(st network.Stream) {
+			wg.Add(1)
+			defer wg.Done()
+			defer st.Close()
+			var req Request
+			if err := req.UnmarshalCBOR(st); err != nil {
+				return
+			}
+			a := server.answer(ctx, &req)
+			var all bytes.Buffer
+			if err := a.write(&all); err != nil {
+				t.Error(err)
+			}
+			for all.Len() > 0 && clock.Sleep(ctx, clock.System{}, time.Second*piece/slow) == nil {
+				if _, err := st.Write(all.Next(piece)); err != nil {
+					return
+				}
+			}
+		})
+		tries := 0
+		for ; ; tries++ {
+			got, err := client.Headers(t.Context(), head.Key(), 100)
+			if err == nil {
+				if len(got) != 100 {
+					t.Errorf("got %d headers", len(got))
+				}
+				break
+			}
+			if !errors.Is(err, ErrUnavailable) || tries == 10 {
+				t.Fatalf("try %d: %v", tries, err)
+			}
+		}
+		if low := client.floor.Load(); tries == 0 || low > 2*slow || low < leastRate { // twice, for the one that passed
+			t.Errorf("after %d failures the floor is %d", tries, low)
+		}
+		if n := len(s.faults[hosts[1].ID()]); n != tries {
+			t.Errorf("%d faults for %d failures", n, tries)
+		}
+		for range 10 {
+			if _, err := client.Headers(t.Context(), head.Key(), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := client.floor.Load(); got != defaultRate {
+			t.Errorf("after quick answers the floor is %d", got)
+		}
+	})
+}

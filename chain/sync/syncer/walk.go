@@ -16,6 +16,7 @@ import (
 // Bounds of the walk back.
 const (
 	futureEpochs = 5               // how far ahead of time a head may claim to be
+	firstBatch   = 8               // headers that are asked for at first, beyond what separates target and head
 	walkTimeout  = 2 * time.Minute // a walk that takes longer makes room for other targets; what it found is kept
 )
 
@@ -26,7 +27,7 @@ func (s *Syncer) walk(ctx context.Context, t target) ([]types.TipSetKey, error) 
 	walkCtx, cancel := context.WithTimeout(ctx, walkTimeout)
 	defer cancel()
 	head := s.chain.Head()
-	w := walker{s: s, ctx: walkCtx, target: t}
+	w := walker{s: s, ctx: walkCtx, target: t, batch: clamp(int64(t.height-head.Height())+firstBatch, firstBatch, exchange.HeaderBatch)}
 	for key := t.key; ; {
 		ts, err := w.load(key)
 		if err != nil {
@@ -61,7 +62,11 @@ type walker struct {
 	target target
 	path   []types.TipSetKey
 	ahead  []*types.TipSet // fetched headers, newest first
+	batch  int             // how many headers the next request asks for
 }
+
+// clamp keeps n between two bounds.
+func clamp(n, least, most int64) int { return int(min(max(n, least), most)) }
 
 // load takes a tipset from the last answer, the store or a peer.
 func (w *walker) load(key types.TipSetKey) (*types.TipSet, error) {
@@ -82,10 +87,13 @@ func (w *walker) load(key types.TipSetKey) (*types.TipSet, error) {
 	case !ipld.IsNotFound(err):
 		return nil, fmt.Errorf("load tipset %s: %w", key, err)
 	}
-	got, err := w.s.fetch.Headers(w.ctx, key, exchange.HeaderBatch, w.target.claimed...)
+	// Most forks are short, so little is asked for at first, which is quick on slow lines
+	// too; it doubles with every request.
+	got, err := w.s.fetch.Headers(w.ctx, key, w.batch, w.target.claimed...)
 	if err != nil {
 		return nil, err
 	}
+	w.batch = min(2*w.batch, exchange.HeaderBatch)
 	for _, ts := range got {
 		if err := w.s.chain.PutHeaders(w.ctx, ts.Blocks()...); err != nil {
 			return nil, fmt.Errorf("store headers of %s: %w", ts, err)

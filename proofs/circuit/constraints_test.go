@@ -12,6 +12,9 @@ import (
 	"github.com/lodenet/lode/proofs/registry"
 )
 
+// counted is what tests have compiled already.
+var counted = newCosts()
+
 // table prints our numbers beside the reference's, and fails where ours are higher.
 type table struct {
 	t    testing.TB
@@ -41,7 +44,7 @@ func (b *table) row(what string, ours, reference int, higher bool) {
 // Every gadget has at most as many constraints as the reference's, but for those that leave
 // no second way to write a number in bits; every circuit has at most as many.
 func TestConstraintCounts(t *testing.T) {
-	b, c := &table{t: t}, newCosts()
+	b, c := &table{t: t}, counted
 	for _, n := range c.gadgets(6) {
 		b.row(n.What, n.Ours, n.Reference, n.Strict)
 	}
@@ -56,7 +59,7 @@ func TestConstraintCounts(t *testing.T) {
 
 func TestConstraintCountsLarger(t *testing.T) {
 	vectors.Huge(t, "labels of longer numbers are other gadgets, and take seconds to compile")
-	b, c := &table{t: t}, newCosts()
+	b, c := &table{t: t}, counted
 	for i := range 3 {
 		b.count(c.countPoRep(sealOf(t, abi.RegisteredSealProof(7+i))))
 	}
@@ -65,7 +68,7 @@ func TestConstraintCountsLarger(t *testing.T) {
 
 // What is added up is what the circuits have.
 func TestCountsAddUp(t *testing.T) {
-	n, err := CountPoRep(oneChallenge(t))
+	n, err := counted.countPoRep(oneChallenge(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,7 @@ func TestCountsAddUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := CountPoSt(p)
+		n, err := counted.countPoSt(p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +123,7 @@ func TestVectorsConstraintCounts(t *testing.T) {
 		} `json:"entries"`
 	}
 	vectors.Load(t, "constraint_counts.json", &f)
-	c, b := newCosts(), &table{t: t}
+	c, b := counted, &table{t: t}
 	octal := func(shape string) (s merkle.Shape, ok bool) {
 		_, _ = fmt.Sscanf(shape, "%d-%d-%d", &s.Base, &s.Sub, &s.Top)
 		_, err := s.Arities(8 * uint64(s.BaseTrees()))

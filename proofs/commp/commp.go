@@ -25,7 +25,7 @@ const (
 	chunkPadded = chunkNodes * fr32.NodeBytes
 	chunkBytes  = chunkPadded / fr32.Padded * fr32.Unpadded
 
-	batchChunks = 16 // at least, that are hashed on all cores together
+	batchChunks = 16 // that are hashed on all cores together
 	batchBytes  = batchChunks * chunkBytes
 )
 
@@ -52,10 +52,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 			w.rest = w.rest[:0]
 		}
 	}
-	if len(p) >= batchBytes {
-		whole := len(p) / chunkBytes * chunkBytes
-		w.forest.push(p[:whole])
-		p = p[whole:]
+	for ; len(p) >= batchBytes; p = p[batchBytes:] {
+		w.forest.push(p[:batchBytes])
 	}
 	w.rest = append(w.rest, p...)
 	return n, nil

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/lodenet/lode/proofs/fr32"
 	"github.com/lodenet/lode/proofs/merkle"
@@ -74,13 +73,12 @@ func (f *forest) root(right *merkle.Node, top int) merkle.Node {
 
 // scratch is what hashing one chunk, or less, needs.
 type scratch struct {
+	padded []byte
 	nodes  []merkle.Node
-	padded []byte // the same memory
 }
 
 func newScratch(padded int) *scratch {
-	nodes := make([]merkle.Node, padded/fr32.NodeBytes)
-	return &scratch{nodes, unsafe.Slice(&nodes[0][0], padded)}
+	return &scratch{padded: make([]byte, padded), nodes: make([]merkle.Node, padded/fr32.NodeBytes)}
 }
 
 // root is the root over payload, followed by zeros up to a padded size of at most a chunk.
@@ -95,6 +93,9 @@ func (s *scratch) root(payload []byte, padded int) merkle.Node {
 		fr32.Pad(s.padded[end:], last[:])
 	}
 	nodes := s.nodes[:padded/fr32.NodeBytes]
+	for i := range nodes {
+		nodes[i] = merkle.Node(s.padded[i*fr32.NodeBytes:])
+	}
 	for len(nodes) > 1 {
 		if err := merkle.HashPairs(nodes, nodes); err != nil {
 			panic(err) // the number of nodes is a power of two

@@ -206,15 +206,15 @@ func (d *demo) store(ctx context.Context) (*api.DataRoot, error) {
 	for i, dl := range deals {
 		ids[i] = dl.ID
 	}
+	stop := d.watchProof(ctx)
 	active, err := porcelain.WaitDeals(ctx, d.client, ids, func(dl *api.ClientDeal) {
 		if states[dl.ID] != dl.State {
 			states[dl.ID] = dl.State
 			d.story.note("deal %s: %s%s", short(dl.ID), dl.State, onChain(dl))
 		}
 		d.story.bar(d.sealed(ctx))
-		// What is only watched spoils nothing; the figures will lack it.
-		_ = d.watch(ctx)
 	})
+	stop()
 	if err != nil {
 		return nil, err
 	}

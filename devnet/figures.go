@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/storage/sector"
 )
 
@@ -19,6 +22,23 @@ import (
 type span struct {
 	from, to      abi.ChainEpoch
 	before, after *api.MiningStatus
+}
+
+// watchProof watches for the first proof of replication until stop is called, which must be.
+func (d *demo) watchProof(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for clock.Sleep(ctx, clock.System{}, time.Second) == nil {
+			if err := d.watch(ctx); err != nil && ctx.Err() == nil {
+				d.opt.Log.Warn("the figures will lack the blocks during a proof", "err", err)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // watch keeps the epochs during which a proof of replication was made.

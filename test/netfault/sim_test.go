@@ -32,9 +32,6 @@ import (
 
 // TestSim runs the scenarios in virtual time.
 func TestSim(t *testing.T) {
-	if os.Getenv("LODE_LONG") == "" && os.Getenv("LODE_SCENARIOS") == "" {
-		t.Skip("the scenarios run on request (docs/known-limits.md): set LODE_SCENARIOS=1")
-	}
 	for _, s := range scenarios(t, levelSim) {
 		t.Run(s.ID, func(t *testing.T) { simulate(t, s) })
 	}

@@ -137,8 +137,13 @@ func (s *Sealing) enqueue(ctx context.Context, tx *sql.Tx, sec sector.Sector, ru
 }
 
 // nudge lets the queue look for the jobs of a sector now. The jobs are there already, so
-// inserting them again is refused as double, and river looks.
+// inserting them again is refused as double, and river looks. A queue that is starting looks by
+// itself.
 func (s *Sealing) nudge(ctx context.Context, sec sector.Sector) {
+	if !s.starting.TryRLock() {
+		return
+	}
+	defer s.starting.RUnlock()
 	if runs := s.runs(sec); len(runs) > 0 {
 		if _, err := s.queue.InsertMany(ctx, jobParams(sec, runs)); err != nil && ctx.Err() == nil {
 			s.log.Debug("job queue not woken", "sector", sec.Number, "err", err)

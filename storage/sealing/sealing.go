@@ -41,6 +41,8 @@ type Sealing struct {
 	files folders
 	store *sector.Store
 	queue *river.Client[*sql.Tx]
+	// starting is held for writing while the queue starts, which must not be woken then.
+	starting sync.RWMutex
 
 	// dies is nil but in tests, where its error stands for the process dying at a point.
 	dies func(point string) error
@@ -142,13 +144,16 @@ func (s *Sealing) Run(ctx context.Context) error {
 	if err := s.revive(ctx); err != nil {
 		return stopped(ctx, err)
 	}
-	if err := s.queue.Start(ctx); err != nil {
+	s.starting.Lock()
+	err := s.queue.Start(ctx)
+	s.starting.Unlock()
+	if err != nil {
 		return stopped(ctx, err)
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.timers(gctx) })
 	g.Go(func() error { return s.monitor(gctx) })
-	err := g.Wait()
+	err = g.Wait()
 	// The jobs' contexts end with ctx; when a loop failed they must be ended here. Stopping
 	// waits for them, so it cannot be bound to the context that ended.
 	stop := context.WithoutCancel(ctx)

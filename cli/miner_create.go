@@ -64,25 +64,29 @@ func (a *app) createMiner(ctx context.Context, n api.Node, m porcelain.NewMiner,
 	if err := a.confirm(question); err != nil {
 		return err
 	}
-	if m.Worker == address.Undef {
+	fresh := m.Worker == address.Undef
+	if fresh {
 		var err error
 		if m.Worker, err = n.WalletNew(ctx, api.KeyBLS); err != nil {
 			return err
 		}
+	}
+	// What can be wrong without a message shows here, before money is sent.
+	msg, err := porcelain.CreateMinerMessage(ctx, n, m)
+	if err != nil {
+		return err
+	}
+	if fresh {
 		a.say("worker's key %s; sending it %s", m.Worker, fil(funds))
 		pay := &types.Message{From: m.Owner, To: m.Worker, Value: funds}
 		if _, err := porcelain.Send(ctx, n, pay, &api.MessageSendSpec{MaxFee: big.Zero()}, porcelain.Confidence); err != nil {
 			return fmt.Errorf("fund the worker %s: %w", m.Worker, err)
 		}
 	}
-	msg, err := porcelain.CreateMinerMessage(ctx, n, m)
-	if err != nil {
-		return err
-	}
 	a.say("making the miner; this takes a few epochs")
 	found, err := porcelain.Send(ctx, n, msg, &api.MessageSendSpec{MaxFee: big.Zero()}, porcelain.Confidence)
 	if err != nil {
-		return err
+		return fmt.Errorf("make the miner (to try again with the same worker: --worker %s): %w", m.Worker, err)
 	}
 	id, err := porcelain.CreatedMiner(found)
 	if err != nil {

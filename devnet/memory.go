@@ -25,8 +25,8 @@ type memory struct {
 	peak resident   // each at its own time
 }
 
-// watchMemory looks at the memory until ctx ends or stop is called, which must be. Where the system does not tell, the
-// figures are 0.
+// watchMemory looks at the memory until ctx ends or stop is called, which must be. Where the
+// system does not tell, the figures are 0.
 func watchMemory(ctx context.Context) *memory {
 	ctx, cancel := context.WithCancel(ctx)
 	m := &memory{}

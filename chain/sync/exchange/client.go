@@ -236,13 +236,11 @@ func (c *Client) request(ctx context.Context, p peer.ID, req *Request) (*Respons
 	if err != nil {
 		return nil, err
 	}
-	c.answers.Complete(q.ID(), dispatch.Envelope[*Response]{From: string(p), At: c.clk.Now(), Size: n, Msg: resp})
-	select {
-	case e := <-q.Answer():
-		return e.Msg, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if !c.answers.Complete(q.ID(), dispatch.Envelope[*Response]{From: string(p), At: c.clk.Now(), Size: n, Msg: resp}) {
+		return nil, fmt.Errorf("%w: %w", errOpen, dispatch.ErrClosed) // the node stops
 	}
+	e := <-q.Answer() // it is there
+	return e.Msg, nil
 }
 
 // stream runs one stream with one peer: the question, and the answer with its size.

@@ -40,8 +40,14 @@ func run(t *testing.T, stdin string, args ...string) (code int, out, errOut stri
 
 func runWith(t *testing.T, n api.Node, stdin string, args ...string) (code int, out, errOut string) {
 	t.Helper()
+	return runIn(t, nil, n, stdin, args...)
+}
+
+// runIn runs it with more in the environment.
+func runIn(t *testing.T, env []string, n api.Node, stdin string, args ...string) (code int, out, errOut string) {
+	t.Helper()
 	var o, e bytes.Buffer
-	a := &app{Std: Std{In: strings.NewReader(stdin), Out: &o, Err: &e, Env: []string{"HOME=/home/me", "LODE_API_INFO=token:/ip4/127.0.0.1/tcp/1234/http"}}}
+	a := &app{Std: Std{In: strings.NewReader(stdin), Out: &o, Err: &e, Env: append([]string{"HOME=/home/me", "LODE_API_INFO=token:/ip4/127.0.0.1/tcp/1234/http"}, env...)}}
 	a.dial = func(context.Context, client.Target) (api.Node, func() error, error) {
 		return n, func() error { return nil }, nil
 	}

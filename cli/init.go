@@ -159,16 +159,10 @@ func openNetwork(network, genesis string) (types.Network, *os.File, error) {
 	if network == "" {
 		return fail(usagef("name the network with --network FOLDER; lode network new makes one, and its operator gives you one that exists"))
 	}
-	if info, err := os.Stat(network); err == nil && info.IsDir() {
-		network = filepath.Join(network, devnet.NetworkFile)
-	}
-	b, err := os.ReadFile(network)
+	network = networkFile(network)
+	net, err := readNetwork(network)
 	if err != nil {
 		return fail(err)
-	}
-	net, err := types.ParseNetwork(b)
-	if err != nil {
-		return fail(fmt.Errorf("%s: %w", network, err))
 	}
 	if genesis == "" {
 		genesis = filepath.Join(filepath.Dir(network), devnet.GenesisFile)
@@ -178,6 +172,28 @@ func openNetwork(network, genesis string) (types.Network, *os.File, error) {
 		return fail(err)
 	}
 	return net, f, nil
+}
+
+// networkFile is the network.toml that a folder, or itself, names.
+func networkFile(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.Join(path, devnet.NetworkFile)
+	}
+	return path
+}
+
+// readNetwork reads a network's folder or its network.toml.
+func readNetwork(path string) (types.Network, error) {
+	path = networkFile(path)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return types.Network{}, err
+	}
+	net, err := types.ParseNetwork(b)
+	if err != nil {
+		return types.Network{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return net, nil
 }
 
 // passphraseLimit bounds a passphrase file, in bytes.

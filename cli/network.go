@@ -131,12 +131,9 @@ func (fl networkFlags) network() (types.Network, error) {
 	net := types.Devnet()
 	net.Proofs = ""
 	if fl.params != "" {
-		b, err := os.ReadFile(fl.params)
-		if err != nil {
+		var err error
+		if net, err = readNetwork(fl.params); err != nil {
 			return net, err
-		}
-		if net, err = types.ParseNetwork(b); err != nil {
-			return net, fmt.Errorf("%s: %w", fl.params, err)
 		}
 		net.Genesis, net.GenesisTime, net.CirculatingAtGenesis = "", 0, ""
 	}
@@ -280,13 +277,5 @@ func (a *app) networkOf(args []string) (types.Network, error) {
 	if len(args) == 0 {
 		return repo.Network(a.dir)
 	}
-	path := args[0]
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, devnet.NetworkFile)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return types.Network{}, err
-	}
-	return types.ParseNetwork(b)
+	return readNetwork(args[0])
 }

@@ -59,9 +59,6 @@ func ceremonyKeys(ctx context.Context, dir string, net *types.Network) error {
 	if err != nil {
 		return fmt.Errorf("--keys: %w", err)
 	}
-	net.Keys = types.Keys{Verifying: map[string]types.KeyBytes{}}
-	for name, b := range keys {
-		net.Keys.Verifying[name] = b
-	}
+	net.Keys = types.NewKeys("", keys)
 	return nil
 }

@@ -65,6 +65,23 @@ func TestSealUnsealProve(t *testing.T) {
 		require.Contains(t, errOut, "does not hold")
 	}
 
+	keys := []string{"LODE_PARAMS=" + path("keys")}
+	code, proof, errOut := runIn(t, keys, fakeNode(), "", "proof", "make", "--dir", path("out"), "--kind", "window-post", "--proofs", "groth16")
+	require.Zero(t, code, errOut)
+	require.Contains(t, errOut, "make keys")
+	code, out, errOut = runIn(t, keys, fakeNode(), proof, "proof", "verify", "-")
+	require.Zero(t, code, errOut)
+	require.Contains(t, out, "(groth16, by keys of a public seed, so anyone can forge it)")
+	for args, text := range map[string]string{"groth16": "no such file", "vanilla": "--network is for", "insecure": "--network is for", "unheard": "no proof system"} {
+		more := []string{"--network", path("none")}
+		if args == "unheard" {
+			more = nil
+		}
+		code, _, errOut = run(t, "", append([]string{"proof", "make", "--dir", path("out"), "--proofs", args}, more...)...)
+		require.NotZero(t, code)
+		require.Contains(t, errOut, text)
+	}
+
 	// What was damaged since gives no file.
 	replica, err := os.ReadFile(path("out/sealed"))
 	require.NoError(t, err)

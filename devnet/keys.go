@@ -35,10 +35,7 @@ func (s *Spec) makeKeys(ctx context.Context, progress func(step string, done flo
 	if err != nil {
 		return fmt.Errorf("proving keys: %w", err)
 	}
-	n.Keys = types.Keys{InsecureSeed: params.DevnetSeed, Verifying: map[string]types.KeyBytes{}}
-	for name, b := range keys {
-		n.Keys.Verifying[name] = b
-	}
+	n.Keys = types.NewKeys(params.DevnetSeed, keys)
 	return nil
 }
 
@@ -64,11 +61,7 @@ func (f *Folder) PrepareKeys(ctx context.Context, p node.Proving, progress func(
 	if n.Keys.InsecureSeed == "" || p.Keys == "" {
 		return nil // there is nothing to make, or nowhere, which a provider will say
 	}
-	verifying := make(map[string][]byte, len(n.Keys.Verifying))
-	for name, b := range n.Keys.Verifying {
-		verifying[name] = b
-	}
-	err = snark.PrepareKeys(ctx, keyStore(p, progress), abi.SectorSize(n.Policy.SectorSize), []byte(n.Keys.InsecureSeed), verifying)
+	err = snark.PrepareKeys(ctx, keyStore(p, progress), abi.SectorSize(n.Policy.SectorSize), []byte(n.Keys.InsecureSeed), n.Keys.Bytes())
 	if err != nil {
 		return fmt.Errorf("proving keys: %w", err)
 	}

@@ -29,10 +29,10 @@ func (n *Node) addParts() {
 	g.Add("content bitswap", n.dataSwap.Run)
 	g.Add("content over libp2p", n.gateway.server.Run)
 	g.Add("tunnels", n.tunnels.Run)
-	g.AddService("protocols ready", n.awaitProtocols, nil)
 	g.Add("message pool", n.pool.Run)
 	g.Add("message index", n.index.Run)
 	g.Add("syncer", n.syncer.Run)
+	g.AddService("protocols ready", n.awaitProtocols, nil)
 	g.Add("peers' heads", n.offerHeads)
 	g.Add("peers", n.peers.Run)
 	g.Add("stall watch", n.watchStall)
@@ -61,9 +61,9 @@ func (n *Node) addParts() {
 	g.Add("rpc", n.rpc.run)
 }
 
-// awaitProtocols waits until every protocol has its handlers.
+// awaitProtocols waits until every protocol has its handlers, and its blocks a taker.
 func (n *Node) awaitProtocols(ctx context.Context) error {
-	all := []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready(), n.tunnels.Ready()}
+	all := []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready(), n.tunnels.Ready(), n.syncer.Ready()}
 	if n.table != nil {
 		all = append(all, n.table.Ready())
 	}

@@ -16,6 +16,24 @@ type Keys struct {
 	Verifying map[string]KeyBytes `toml:"verifying,omitempty"`
 }
 
+// NewKeys takes verifying keys by circuit, and the public seed they have, or "".
+func NewKeys(seed string, verifying map[string][]byte) Keys {
+	k := Keys{InsecureSeed: seed, Verifying: make(map[string]KeyBytes, len(verifying))}
+	for name, b := range verifying {
+		k.Verifying[name] = b
+	}
+	return k
+}
+
+// Bytes are the verifying keys by circuit.
+func (k Keys) Bytes() map[string][]byte {
+	out := make(map[string][]byte, len(k.Verifying))
+	for name, b := range k.Verifying {
+		out[name] = b
+	}
+	return out
+}
+
 // KeyBytes is an encoded verifying key; base64 in text.
 type KeyBytes []byte
 

@@ -16,7 +16,8 @@ import (
 // Name is the proof system's, as network.toml spells it.
 const Name = "groth16"
 
-func ofPoSt(p registry.PoSt) (*circuit.Statement, error) {
+// CircuitOf is the circuit of a proof of spacetime.
+func CircuitOf(p registry.PoSt) (*circuit.Statement, error) {
 	if p.Winning {
 		return circuit.Winning(p)
 	}
@@ -32,11 +33,9 @@ func MakeKeys(ctx context.Context, s *params.Store, size abi.SectorSize, seed []
 	}
 	out := map[string][]byte{}
 	for _, c := range circuits {
-		want := params.Want{Circuit: c, Seed: seed}
-		if string(seed) == params.DevnetSeed {
-			if want.Pin, err = devnetPin(c.Name()); err != nil {
-				return nil, err
-			}
+		want, err := seeded(c, seed)
+		if err != nil {
+			return nil, err
 		}
 		vk, err := s.Prepare(ctx, want)
 		if err != nil {
@@ -45,6 +44,29 @@ func MakeKeys(ctx context.Context, s *params.Store, size abi.SectorSize, seed []
 		out[c.Name()] = vk.Bytes()
 	}
 	return out, nil
+}
+
+// seeded asks for the keys of a public seed.
+func seeded(c params.Circuit, seed []byte) (want params.Want, err error) {
+	want = params.Want{Circuit: c, Seed: seed}
+	if string(seed) == params.DevnetSeed {
+		want.Pin, err = devnetPin(c.Name())
+	}
+	return want, err
+}
+
+// VerifierOf makes a verifier of one circuit, by the keys that anybody can cheat on. Where the
+// store does not have the verifying key, it takes as long as compiling the circuit.
+func VerifierOf(ctx context.Context, s *params.Store, c params.Circuit, seed []byte) (*Verifier, error) {
+	want, err := seeded(c, seed)
+	if err != nil {
+		return nil, err
+	}
+	vk, err := s.VerifyingKey(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{keys: map[string]*groth16.VerifyingKey{c.Name(): vk}}, nil
 }
 
 // PrepareKeys makes the proving keys of a network whose keys have a public seed, where they are

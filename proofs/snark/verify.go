@@ -144,7 +144,7 @@ func (v *Verifier) verifyPoSt(ctx context.Context, winning bool, s proof.WindowP
 	if st.Winning != winning {
 		return false, fmt.Errorf("post proof %d is of the other kind", st.Proof)
 	}
-	c, err := ofPoSt(st.PoSt)
+	c, err := CircuitOf(st.PoSt)
 	if err != nil {
 		return false, err
 	}

@@ -232,7 +232,7 @@ func documents(t testing.TB) map[string]*Document {
 	all := map[string]*Document{}
 	for _, kind := range []string{KindSeal, KindWindow, KindWinning} {
 		for _, system := range []string{Vanilla, insecure.Name} {
-			d, err := Prove(context.Background(), s.dir, kind, Bytes{1, 2, 3}, system)
+			d, err := Prove(context.Background(), s.dir, kind, Bytes{1, 2, 3}, system, Keys{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,11 +261,8 @@ func TestDocuments(t *testing.T) {
 		if err != nil || !bytes.Equal(encoded(t, again), encoded(t, d)) {
 			t.Fatalf("%s: it is not what was written (%v)", name, err)
 		}
-		if err := again.Verify(ctx, Systems()...); err != nil {
+		if err := again.Verify(ctx, Keys{}); err != nil {
 			t.Errorf("%s: %v", name, err)
-		}
-		if err := again.Verify(ctx); (err == nil) != (d.System == Vanilla) {
-			t.Errorf("%s, with no system: got %v", name, err)
 		}
 	}
 }
@@ -289,7 +286,7 @@ func TestVerifyRefusesChanges(t *testing.T) {
 			}
 			changed, err := Read(bytes.NewReader(b))
 			if err == nil {
-				err = changed.Verify(context.Background(), Systems()...)
+				err = changed.Verify(context.Background(), Keys{})
 			}
 			if err == nil {
 				t.Errorf("%s: %s changed, and it holds", name, at)
@@ -360,7 +357,7 @@ func TestDocumentsThatAreNone(t *testing.T) {
 		"too few proofs":     {Kind: KindWindow, System: Vanilla, PoSt: window.PoSt},
 		"kind of PoSt":       {Kind: KindWinning, System: Vanilla, PoSt: window.PoSt, VanillaPoSt: window.VanillaPoSt},
 	} {
-		if err := d.Verify(ctx, Systems()...); err == nil {
+		if err := d.Verify(ctx, Keys{}); err == nil {
 			t.Errorf("%s: it holds", name)
 		}
 		if err := d.Condense(ctx, insecure.New()); err == nil {
@@ -373,11 +370,11 @@ func TestDocumentsThatAreNone(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"", "post"} {
-		if _, err := Prove(ctx, sealedSector(t).dir, kind, Bytes{}, Vanilla); err == nil {
+		if _, err := Prove(ctx, sealedSector(t).dir, kind, Bytes{}, Vanilla, Keys{}); err == nil {
 			t.Errorf("a proof of kind %q", kind)
 		}
 	}
-	if _, err := Prove(ctx, sealedSector(t).dir, KindSeal, Bytes{}, "unheard of"); err == nil {
+	if _, err := Prove(ctx, sealedSector(t).dir, KindSeal, Bytes{}, "unheard of", Keys{}); err == nil {
 		t.Error("a proof of an unknown system")
 	}
 }
@@ -397,13 +394,13 @@ func TestProveFindsDamage(t *testing.T) {
 			}
 			return b
 		})
-		if _, err := Prove(ctx, dir, KindWindow, Bytes{}, Vanilla); err == nil {
+		if _, err := Prove(ctx, dir, KindWindow, Bytes{}, Vanilla, Keys{}); err == nil {
 			t.Errorf("%s damaged: a window PoSt was made", name)
 		} else if name == porep.Sealed && !errors.Is(err, post.ErrDamaged) {
 			t.Errorf("%s damaged: got %v", name, err)
 		}
-		if d, err := Prove(ctx, dir, KindSeal, Bytes{}, Vanilla); err == nil {
-			if err := d.Verify(ctx); !errors.Is(err, ErrInvalid) {
+		if d, err := Prove(ctx, dir, KindSeal, Bytes{}, Vanilla, Keys{}); err == nil {
+			if err := d.Verify(ctx, Keys{}); !errors.Is(err, ErrInvalid) {
 				t.Errorf("%s damaged: got %v", name, err)
 			}
 		}
@@ -422,7 +419,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		_ = d.Summary()
-		_ = d.Verify(context.Background(), Systems()...)
+		_ = d.Verify(context.Background(), Keys{})
 	})
 }
 

@@ -10,19 +10,12 @@ import (
 	"github.com/filecoin-project/go-state-types/proof"
 
 	"github.com/lodenet/lode/proofs"
-	"github.com/lodenet/lode/proofs/insecure"
 	"github.com/lodenet/lode/proofs/porep"
 	"github.com/lodenet/lode/proofs/post"
 )
 
 // ErrInvalid: the proof of a document does not hold. The text says why.
 var ErrInvalid = errors.New("the proof does not hold")
-
-// System makes and checks succinct proofs.
-type System interface {
-	proofs.Prover
-	proofs.Verifier
-}
 
 // ProveSeal makes the vanilla proof that the sector was sealed, for the challenges that
 // follow from a seed.
@@ -147,9 +140,9 @@ func (d *Document) check() error {
 	return nil
 }
 
-// Verify checks the proof. It is ErrInvalid when it does not hold, another error when the
-// document makes no sense or no system has the name that it gives.
-func (d *Document) Verify(ctx context.Context, systems ...System) error {
+// Verify checks the proof, a succinct one by these keys. It is ErrInvalid when it does not
+// hold, another error when the document makes no sense or there is no system of its name.
+func (d *Document) Verify(ctx context.Context, keys Keys) error {
 	if err := d.check(); err != nil {
 		return err
 	}
@@ -160,16 +153,15 @@ func (d *Document) Verify(ctx context.Context, systems ...System) error {
 		}
 		return err
 	}
-	for _, s := range systems {
-		if s.Name() == d.System {
-			ok, err := d.verifyWith(ctx, s)
-			if err == nil && !ok {
-				err = fmt.Errorf("%w (proof system %s)", ErrInvalid, d.System)
-			}
-			return err
-		}
+	s, err := keys.System(ctx, d.System, d)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("this program has no proof system %q", d.System)
+	ok, err := d.verifyWith(ctx, s)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w (proof system %s)", ErrInvalid, d.System)
+	}
+	return err
 }
 
 func (d *Document) verifyVanilla() error {
@@ -199,11 +191,8 @@ func (d *Document) verifyWith(ctx context.Context, s System) (bool, error) {
 	return s.VerifyWinningPoSt(ctx, d.winning(given))
 }
 
-// Systems are the proof systems that this program has.
-func Systems() []System { return []System{insecure.New()} }
-
-// Prove makes a proof of the sector in a folder: vanilla, or of one of Systems.
-func Prove(ctx context.Context, dir, kind string, randomness Bytes, system string) (*Document, error) {
+// Prove makes a proof of the sector in a folder: vanilla, or of a proof system by these keys.
+func Prove(ctx context.Context, dir, kind string, randomness Bytes, system string, keys Keys) (*Document, error) {
 	s, err := Open(dir)
 	if err != nil {
 		return nil, err
@@ -217,12 +206,11 @@ func Prove(ctx context.Context, dir, kind string, randomness Bytes, system strin
 	if err != nil || system == Vanilla {
 		return d, err
 	}
-	for _, y := range Systems() {
-		if y.Name() == system {
-			return d, d.Condense(ctx, y)
-		}
+	y, err := keys.System(ctx, system, d)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("this program has no proof system %q", system)
+	return d, d.Condense(ctx, y)
 }
 
 // Summary says in a line what the document claims.

@@ -59,19 +59,11 @@ func New(n types.Network, v *snark.Verifier, opt Options) (*Prover, error) {
 
 // Verifier makes the verifier of a network of proof system "groth16".
 func Verifier(n types.Network) (*snark.Verifier, error) {
-	v, err := snark.NewVerifier(keyBytes(n.Keys), abi.SectorSize(n.Policy.SectorSize))
+	v, err := snark.NewVerifier(n.Keys.Bytes(), abi.SectorSize(n.Policy.SectorSize))
 	if err != nil {
 		return nil, fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	return v, nil
-}
-
-func keyBytes(k types.Keys) map[string][]byte {
-	out := make(map[string][]byte, len(k.Verifying))
-	for name, b := range k.Verifying {
-		out[name] = b
-	}
-	return out
 }
 
 // Run opens the keys of winning PoSt, makes them first where that can be done and they are

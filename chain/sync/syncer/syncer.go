@@ -116,6 +116,7 @@ type Syncer struct {
 	opt     Options
 	clk     clock.Clock
 	log     *slog.Logger
+	ready   chan struct{} // closed once blocks of gossip are taken
 	synced  chan struct{} // closed once the head is near the present
 	wake    chan struct{} // tells the sync loop of a target
 
@@ -134,12 +135,16 @@ func New(chain Chain, engine Engine, fetch Fetcher, session Session, opt Options
 	}
 	return &Syncer{
 		chain: chain, engine: engine, fetch: fetch, session: session, opt: opt, clk: clk, log: log,
-		synced: make(chan struct{}), wake: make(chan struct{}, 1),
+		ready: make(chan struct{}), synced: make(chan struct{}), wake: make(chan struct{}, 1),
 		flights: flights{m: make(map[cid.Cid]*flight)},
 		targets: newTargets(),
 		status:  Status{Stage: StageIdle},
 	}
 }
+
+// Ready is closed when Run takes blocks: before that nobody is there whom gossip could give
+// one to.
+func (s *Syncer) Ready() <-chan struct{} { return s.ready }
 
 // Run syncs until the context ends. It can be called once.
 func (s *Syncer) Run(ctx context.Context) error {
@@ -157,6 +162,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		}
 	}
 	g.Go(func() error { s.loop(ctx); return nil })
+	close(s.ready)
 	return g.Wait()
 }
 

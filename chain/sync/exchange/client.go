@@ -61,8 +61,7 @@ type ClientOptions struct {
 	// MinRate is how many bytes per second an answer must bring, over 10 s; default 32 KiB. It
 	// is lowered for as long as no peer is quick enough: then our line is slow, not they.
 	MinRate int
-	// Answers is where answers meet their questions; NewDesk makes one. Nil makes one that
-	// nobody can see.
+	// Answers is where answers meet their questions; NewDesk makes one. It is needed.
 	Answers *Desk
 }
 
@@ -90,9 +89,6 @@ type Client struct {
 func NewClient(h libp2phost.Host, session Session, opt ClientOptions, clk clock.Clock, log *slog.Logger) *Client {
 	if opt.MinRate <= 0 {
 		opt.MinRate = defaultRate
-	}
-	if opt.Answers == nil {
-		opt.Answers, _ = NewDesk(dispatch.New()) // its options are right and it is open
 	}
 	c := &Client{host: h, session: session, rate: opt.MinRate, answers: opt.Answers, clk: clk, log: log}
 	c.floor.Store(int64(opt.MinRate))

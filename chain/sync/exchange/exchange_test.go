@@ -86,7 +86,11 @@ func pair(t *testing.T, chains ...Chain) (*Client, *session, []*host.Host) {
 		hosttest.Connect(t, hosts[0], hosts[1+i])
 		s.peers = append(s.peers, hosts[1+i].ID())
 	}
-	return NewClient(hosts[0], s, ClientOptions{}, clock.System{}, hosttest.Quiet()), s, hosts
+	answers, err := NewDesk(dispatch.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewClient(hosts[0], s, ClientOptions{Answers: answers}, clock.System{}, hosttest.Quiet()), s, hosts
 }
 
 func TestHeadersAndMessages(t *testing.T) {

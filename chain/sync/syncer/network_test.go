@@ -48,8 +48,13 @@ func startNode(t *testing.T, id int, h *host.Host, chain *chaintest.Chain, boots
 	n := &node{t: t, id: id, host: h, chain: chain, engine: &chaintest.Engine{Chain: chain.Store}}
 	greet := hello.New(h, chain, chaintest.Weigh, func(h hello.Head) { n.Offer(h.Peer, h.Key, h.Height, h.Weight) }, clk, log)
 	n.peers = peers.New(h, peers.NewBans(clk), greet, peers.Options{Bootstrap: bootstrap}, clk, log)
-	server := exchange.NewServer(h, chain, dispatch.New(), log)
-	client := exchange.NewClient(h, n.peers, exchange.ClientOptions{}, clk, log)
+	disp := dispatch.New()
+	server := exchange.NewServer(h, chain, disp, log)
+	answers, err := exchange.NewDesk(disp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := exchange.NewClient(h, n.peers, exchange.ClientOptions{Answers: answers}, clk, log)
 	swap := bitswap.New(h, chain, bitswap.Options{Prefix: bitswap.ChainPrefix}, log)
 	n.gate = inbound.New(inbound.Checks{
 		Block: func(ctx context.Context, m *types.BlockMsg) (gossip.Verdict, error) {
@@ -61,7 +66,6 @@ func startNode(t *testing.T, id int, h *host.Host, chain *chaintest.Chain, boots
 		},
 		Message: func(context.Context, *types.SignedMessage) (gossip.Verdict, error) { return gossip.Accept, nil },
 	}, clk, log)
-	disp := dispatch.New()
 	n.Syncer = syncer.New(chain, n.engine, client, n.peers, syncer.Options{
 		Epochs: chaintest.Epochs(), Classify: classify, Swap: swap, Incoming: n.gate.Blocks, Dispatcher: disp,
 	}, clk, log)

@@ -116,17 +116,9 @@ func (v *View) ActiveSectors(ctx context.Context, a address.Address) ([]*miner.S
 
 // Partitions lists the partitions of one deadline.
 func (v *View) Partitions(ctx context.Context, a address.Address, deadline uint64) ([]*miner.Partition, error) {
-	st, store, err := v.Miner(ctx, a)
+	dl, store, err := v.deadline(ctx, a, deadline)
 	if err != nil {
 		return nil, err
-	}
-	deadlines, err := st.LoadDeadlines(store)
-	if err != nil {
-		return nil, fmt.Errorf("deadlines of %s: %w", a, err)
-	}
-	dl, err := deadlines.LoadDeadline(store, deadline)
-	if err != nil {
-		return nil, fmt.Errorf("deadline %d of %s: %w", deadline, a, err)
 	}
 	var out []*miner.Partition
 	err = forEachPartition(store, dl, func(_ uint64, p *miner.Partition) error {
@@ -141,19 +133,24 @@ func (v *View) Partitions(ctx context.Context, a address.Address, deadline uint6
 
 // Deadline reads one deadline of a miner.
 func (v *View) Deadline(ctx context.Context, a address.Address, deadline uint64) (*miner.Deadline, error) {
+	dl, _, err := v.deadline(ctx, a, deadline)
+	return dl, err
+}
+
+func (v *View) deadline(ctx context.Context, a address.Address, deadline uint64) (*miner.Deadline, adt.Store, error) {
 	st, store, err := v.Miner(ctx, a)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	deadlines, err := st.LoadDeadlines(store)
 	if err != nil {
-		return nil, fmt.Errorf("deadlines of %s: %w", a, err)
+		return nil, nil, fmt.Errorf("deadlines of %s: %w", a, err)
 	}
 	dl, err := deadlines.LoadDeadline(store, deadline)
 	if err != nil {
-		return nil, fmt.Errorf("deadline %d of %s: %w", deadline, a, err)
+		return nil, nil, fmt.Errorf("deadline %d of %s: %w", deadline, a, err)
 	}
-	return dl, nil
+	return dl, store, nil
 }
 
 // SectorsIn reads the infos of the sectors of a set, by number.

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -93,7 +92,7 @@ func Run(ctx context.Context, e Env, stages ...Stage) (*Report, error) {
 	if e.Least == 0 {
 		e.Least = time.Second
 	}
-	r := &Report{SectorSize: seal.SectorSize, Cores: runtime.GOMAXPROCS(0)}
+	r := &Report{SectorSize: seal.SectorSize, Cores: allCores()}
 	for _, s := range stages {
 		e.say("%s", s.Name)
 		rows, err := s.Run(ctx, e)

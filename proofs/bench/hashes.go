@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/big"
-	"runtime"
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 	commphash "github.com/filecoin-project/go-fil-commp-hashhash"
@@ -111,6 +110,6 @@ func pieceRate(ctx context.Context, e Env) ([]Row, error) {
 	if ours != theirs {
 		return nil, fmt.Errorf("CommP is %x, and %x by go-fil-commp-hashhash", ours, theirs)
 	}
-	row := Row{Name: "CommP", Rate: rates[0], Unit: "B/s", Cores: runtime.GOMAXPROCS(0)}
+	row := Row{Name: "CommP", Rate: rates[0], Unit: "B/s", Cores: allCores()}
 	return []Row{row.against("go-fil-commp-hashhash, as many cores", rates[1], 2)}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"runtime"
 
 	"github.com/lodenet/lode/proofs/fr32"
 	"github.com/lodenet/lode/proofs/registry"
@@ -52,7 +51,7 @@ func labelRate(ctx context.Context, e Env) ([]Row, error) {
 		return nil, err
 	}
 	const peer, want = "crypto/sha256 on the same bytes, one core", 0.8
-	row := Row{Name: "label layer 1", Rate: rates[0], Unit: "labels/s", Cores: runtime.GOMAXPROCS(0)}
+	row := Row{Name: "label layer 1", Rate: rates[0], Unit: "labels/s", Cores: allCores()}
 	rows := []Row{row.against(peer, rates[2], want)}
 	row.Name, row.Rate = "label further layers", rates[1]
 	return append(rows, row.against(peer, rates[2], want)), nil

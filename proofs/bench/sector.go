@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"runtime"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -45,7 +44,7 @@ func (s *session) sectorRates(ctx context.Context, e Env) ([]Row, error) {
 		if took <= 0 {
 			took = time.Nanosecond // nothing that a coarse clock can see
 		}
-		return Row{Name: name, Rate: units / took.Seconds(), Unit: unit, Cores: runtime.GOMAXPROCS(0), Note: short(took)}
+		return Row{Name: name, Rate: units / took.Seconds(), Unit: unit, Cores: allCores(), Note: short(took)}
 	}
 	return []Row{
 		row("tree D", nodes, "leaves/s", label.took(0)),

@@ -253,10 +253,27 @@ func FuzzProof(f *testing.F) {
 		for i, m := range mask {
 			changed[i] ^= m
 		}
-		if ok, _ := c[0].Key.Verify(c[0].Inputs, changed); ok != bytes.Equal(changed, c[0].Proof) {
+		if ok, _ := c[0].Key.Verify(c[0].Inputs, changed); ok != (bytes.Equal(changed, c[0].Proof) || bytes.Equal(changed, negated(c[0].Proof))) {
 			t.Errorf("%x: got %v for %x changed by %x", changed, ok, c[0].Proof, mask)
 		}
 	})
+}
+
+// negated has -A and -B in place of A and B, whose pairing is the same: whoever has a proof can
+// make others of its statement, so proofs are never told apart by their bytes.
+func negated(proof []byte) []byte {
+	const sign, b = 0x20, 48 // the bit of compressed points, and where B begins
+	out := bytes.Clone(proof)
+	out[0] ^= sign
+	out[b] ^= sign
+	return out
+}
+
+func TestProofsAreMalleable(t *testing.T) {
+	c := claims(t)[0]
+	if ok, err := c.Key.Verify(c.Inputs, negated(c.Proof)); !ok || err != nil {
+		t.Errorf("with both points negated: got %v, %v", ok, err)
+	}
 }
 
 func FuzzVerifyingKey(f *testing.F) {

@@ -59,7 +59,12 @@ func (t *Tunnels) carry(l *link) {
 	now := t.clk.Now()
 	l.moved.Store(now.UnixNano())
 	var err error
-	t.ask(func(r *registry) { err = r.carrying(l, now.Sub(l.opened)) })
+	t.ask(func(r *registry) {
+		if l.stream.Conn().IsClosed() {
+			l.cancel(endError{ReasonStream}) // followConns did not find the link yet
+		}
+		err = r.carrying(l, now.Sub(l.opened))
+	})
 	why := reasonOf(l.ctx, ReasonStopped)
 	if err == nil {
 		why = t.copyBoth(l)
@@ -111,6 +116,26 @@ func (t *Tunnels) copyBoth(l *link) Reason {
 	why = reasonOf(l.ctx, why)
 	l.abort()
 	return why
+}
+
+// followConns ends the links of a connection together with it, until the context ends. Their
+// own reads and writes find out only when they touch the stream, which they do not while both
+// directions wait for a local side that stands still (spec network.md T-06).
+func (t *Tunnels) followConns(ctx context.Context) {
+	follower := &network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) {
+		t.ask(func(r *registry) {
+			for _, l := range r.streams {
+				if l.set && l.stream.Conn() == c {
+					l.cancel(endError{ReasonStream})
+				}
+			}
+		})
+	}}
+	t.host.Network().Notify(follower)
+	t.work.Go(func() { // the owner answers a notice under way, so it waits for this
+		<-ctx.Done()
+		t.host.Network().StopNotify(follower)
+	})
 }
 
 // lingerOf is how long a half-closed link may be silent. A datagram target cannot be told

@@ -110,6 +110,7 @@ func (t *Tunnels) Run(ctx context.Context) error {
 	if err == nil {
 		t.host.SetStreamHandlerMatch(Prefix, t.serves, t.inbound)
 		t.work.Go(func() { t.revive(ctx) })
+		t.followConns(ctx)
 		close(t.ready)
 		t.own(ctx, r)
 		t.host.RemoveStreamHandler(Prefix)

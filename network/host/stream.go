@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"io"
 
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -42,3 +43,28 @@ func Serve(h libp2phost.Host, most int, handlers map[protocol.ID]network.StreamH
 func Bound(ctx context.Context, s network.Stream) (release func() bool) {
 	return context.AfterFunc(ctx, func() { _ = s.Reset() }) // already closed is as good
 }
+
+// Source reads what a peer sends, at most so many bytes, and keeps apart how the peer's bytes
+// ended and what a decoder makes of them. One goroutine uses it.
+type Source struct {
+	r   io.Reader
+	n   int64
+	err error // of the stream
+}
+
+// NewSource reads at most so many bytes of a stream.
+func NewSource(s io.Reader, most int64) *Source { return &Source{r: io.LimitReader(s, most)} }
+
+// Read implements io.Reader.
+func (s *Source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	s.n += int64(n)
+	if err != nil && err != io.EOF { // alone: a stream whose connection broke may wrap one
+		s.err = err
+	}
+	return n, err
+}
+
+// Nonsense tells, of bytes that could not be decoded, whether that is the peer's fault: they
+// came whole, or were too many. When there are none, or the stream broke, it may only have gone.
+func (s *Source) Nonsense() bool { return s.n > 0 && s.err == nil }

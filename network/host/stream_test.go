@@ -1,8 +1,11 @@
 package host_test
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -64,4 +67,27 @@ func TestServe(t *testing.T) {
 			t.Error("served after stop")
 		}
 	})
+}
+
+// What did not come whole is told apart from what came and makes no sense.
+func TestSource(t *testing.T) {
+	broken := fmt.Errorf("stream reset: %w", io.EOF)
+	for name, c := range map[string]struct {
+		r    io.Reader
+		got  string
+		want bool
+	}{
+		"whole":                {strings.NewReader("abc"), "abc", true},
+		"too much":             {strings.NewReader("abcdefgh"), "abcde", true},
+		"nothing":              {strings.NewReader(""), "", false},
+		"broken":               {iotest.ErrReader(broken), "", false},
+		"broken in the middle": {io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(broken)), "abc", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := host.NewSource(c.r, 5)
+			if b, _ := io.ReadAll(s); string(b) != c.got || s.Nonsense() != c.want {
+				t.Errorf("read %q, nonsense: %t", b, s.Nonsense())
+			}
+		})
+	}
 }

@@ -63,9 +63,13 @@ func (m *Manager) hearFrame(ctx context.Context, s network.Stream) {
 	defer cancel()
 	defer host.Bound(ctx, s)()
 	p := s.Conn().RemotePeer()
-	reason, intro, err := decodeFrame(s)
+	in := host.NewSource(s, frameBytes)
+	reason, intro, err := decodeFrame(in)
 	if err != nil {
 		_ = s.Reset()
+		if in.Nonsense() {
+			m.Report(p, Malformed, err)
+		}
 		m.log.Debug("a peer's extension", "peer", p, "err", err)
 		return
 	}
@@ -77,9 +81,9 @@ func (m *Manager) hearFrame(ctx context.Context, s network.Stream) {
 	m.hearGoodbye(p, reason)
 }
 
-// decodeFrame reads an introduction, or the reason of a goodbye.
+// decodeFrame reads an introduction, or the reason of a goodbye. Each of its reads is bounded.
 func decodeFrame(r io.Reader) (Reason, *Intro, error) {
-	f := &frameReader{r: cbg.NewCborReader(io.LimitReader(r, frameBytes))}
+	f := &frameReader{r: cbg.NewCborReader(r)}
 	switch n := f.header(cbg.MajArray, introFields); {
 	case f.err != nil:
 		return "", nil, f.err

@@ -59,7 +59,8 @@ func TestP04Introduction(t *testing.T) {
 	})
 }
 
-// A frame that makes no sense costs its stream, and nothing else.
+// A frame that makes no sense costs its stream and some points; a stream without one only
+// itself.
 func TestP04MalformedFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hosts := hosttest.Simulated(t, 2, 10*time.Millisecond)
@@ -87,8 +88,16 @@ func TestP04MalformedFrames(t *testing.T) {
 			}
 			_ = s.Reset()
 			cancel()
+			want := Malformed.penalty()
+			if len(frame) == 0 {
+				want = 0
+			}
+			if got := b.Score(hosts[0].ID()); math.Abs(got+want) > 1 {
+				t.Errorf("score %f after frame %x, want %f", got, frame[:min(len(frame), 16)], -want)
+			}
+			b.Useful(hosts[0].ID(), want) // it is forgiven
 		}
-		if len(b.ReadyPeers()) != 1 || b.Score(hosts[0].ID()) != 0 || b.Peers()[0].Intro != nil {
+		if len(b.ReadyPeers()) != 1 || b.Peers()[0].Intro != nil {
 			t.Errorf("peers %+v", b.Peers())
 		}
 	})

@@ -17,7 +17,7 @@ const (
 // reasonCodes are the numbers of reasons on the wire; they never change.
 var reasonCodes = map[Reason]uint64{
 	ReasonRequested: 0, ReasonGenesis: 1, ReasonHello: 2, ReasonTimeout: 3, ReasonScore: 4,
-	ReasonTooMany: 5, ReasonBanned: 6, ReasonUseless: 7, ReasonChurn: 8,
+	ReasonTooMany: 5, ReasonBanned: 6, ReasonUseless: 7, ReasonChurn: 8, ReasonDead: 9,
 }
 
 // reasonOf is the reason with a number; of a later version's it knows only the number.

@@ -2,6 +2,11 @@ package peers
 
 import (
 	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,6 +47,11 @@ func TestP11Goodbye(t *testing.T) {
 }
 
 func TestP11EveryReasonHasACode(t *testing.T) {
+	for _, r := range reasons(t) {
+		if _, ok := reasonCodes[r]; !ok {
+			t.Errorf("%s has no code", r)
+		}
+	}
 	seen := make(map[uint64]Reason)
 	for r, code := range reasonCodes {
 		if other, ok := seen[code]; ok {
@@ -59,4 +69,38 @@ func TestP11EveryReasonHasACode(t *testing.T) {
 	if r := reasonOf(9999); r != "unknown" {
 		t.Errorf("an unknown code is %s", r)
 	}
+}
+
+// reasons are the constants of type Reason in this package's source.
+func reasons(t *testing.T) (out []Reason) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), f, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			v, ok := n.(*ast.ValueSpec)
+			if !ok || len(v.Values) != 1 {
+				return true
+			}
+			kind, named := v.Type.(*ast.Ident)
+			if text, ok := v.Values[0].(*ast.BasicLit); ok && named && kind.Name == "Reason" {
+				r, err := strconv.Unquote(text.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out = append(out, Reason(r))
+			}
+			return true
+		})
+	}
+	if len(out) < 10 {
+		t.Errorf("only %d reasons were found: %v", len(out), out)
+	}
+	return out
 }

@@ -210,10 +210,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			}
 			acts = m.hostEvent(ctx, &wg, e)
 		case g := <-greetings:
-			if m.bans.check(g.Peer) != nil {
-				continue // its connection is being closed
-			}
-			acts = m.step(func(now time.Time) []action { return m.table.greeted(now, g.Peer, g.Err) })
+			acts = m.greeted(g)
 		case a := <-m.kill:
 			acts = []action{a}
 		case <-ticks:
@@ -255,6 +252,19 @@ func (m *Manager) connected(p peer.ID) []action {
 		m.table.sessions[p].group = group
 		return acts
 	})
+}
+
+// greeted passes on a peer's half of the handshake. It may come before the news of its
+// connection, which says who dialled.
+func (m *Manager) greeted(g Greeting) []action {
+	if m.bans.check(g.Peer) != nil {
+		return nil // its connection is being closed
+	}
+	var acts []action
+	if m.alive(g.Peer) {
+		acts = m.connected(g.Peer)
+	}
+	return append(acts, m.step(func(now time.Time) []action { return m.table.greeted(now, g.Peer, g.Err) })...)
 }
 
 // remoteAddr is where a connected peer is.
@@ -429,8 +439,8 @@ func (m *Manager) Useful(p peer.ID, points float64) {
 	m.step(func(now time.Time) []action { m.table.useful(now, p, points); return nil })
 }
 
-// ask hands drops to the loop. When its queue is full the ban alone takes effect, and the
-// timeouts or the next fault close the connection.
+// ask hands drops to the loop. When its queue is full the ban alone takes effect, and a later
+// tick closes the connection.
 func (m *Manager) ask(acts []action) {
 	for _, a := range acts {
 		select {

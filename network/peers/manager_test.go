@@ -243,6 +243,21 @@ func TestP08MisbehaviourBans(t *testing.T) {
 	})
 }
 
+// A greeting that overtakes the news of its connection does not make a peer that we dialled
+// inbound.
+func TestGreetingBeforeItsConnection(t *testing.T) {
+	hosts := hosttest.Loopback(t, 2)
+	hosttest.Listen(t, hosts...)
+	m := manager(hosts[0], newNod(hosts[0], 1), Options{})
+	hosttest.Connect(t, hosts[0], hosts[1])
+	if acts := m.greeted(Greeting{Peer: hosts[1].ID()}); len(acts) > 0 {
+		t.Errorf("actions %v", acts)
+	}
+	if p := m.Peers(); len(p) != 1 || p[0].Inbound {
+		t.Errorf("peers %+v", p)
+	}
+}
+
 // Both sides dial at the same moment, over TCP and QUIC: one session each, no flapping.
 func TestP06SimultaneousOpen(t *testing.T) {
 	for i := range 5 {

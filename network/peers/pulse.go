@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -16,9 +17,6 @@ import (
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/network/host"
 )
-
-// ReasonDead: the peer answers nothing any more, although its connection looks open.
-const ReasonDead Reason = "dead"
 
 // Each peer is pinged every pulseEvery, and has pulseLimit to answer; one that misses two
 // pings on end is dropped. So a peer that nothing reaches is found out in 24 s, where a
@@ -81,7 +79,8 @@ func (m *Manager) pulse(ctx context.Context) {
 func (m *Manager) feel(ctx context.Context, p peer.ID) {
 	for miss := 1; ; miss++ {
 		err := m.ping(ctx, p)
-		if err == nil || ctx.Err() != nil || !m.alive(p) {
+		// Whoever refuses a ping is alive, and a stream that our own limits forbid says nothing.
+		if err == nil || ctx.Err() != nil || !m.alive(p) || !errors.Is(err, errNoEcho) {
 			return
 		}
 		m.log.Debug("peer does not answer a ping", "peer", p, "times", miss, "err", err)
@@ -92,10 +91,18 @@ func (m *Manager) feel(ctx context.Context, p peer.ID) {
 	m.ask(m.step(func(time.Time) []action { return m.table.drop(p, ReasonDead, 0) }))
 }
 
+// errNoEcho: nothing came back within pulseLimit.
+var errNoEcho = errors.New("no echo in time")
+
 // ping sends libp2p's ping and waits for the echo.
-func (m *Manager) ping(ctx context.Context, p peer.ID) error {
+func (m *Manager) ping(ctx context.Context, p peer.ID) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, pulseLimit)
 	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", errNoEcho, err)
+		}
+	}()
 	st, err := m.host.NewStream(network.WithNoDial(ctx, "a ping is for a connected peer"), p, ping.ID)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package peers_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +16,14 @@ import (
 )
 
 // A peer whose connection is open and which answers nothing is dropped within half a minute;
-// one that answers stays.
+// one that answers stays, also one that refuses pings.
 func TestDeadPeerIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hosts := hosttest.Simulated(t, 3, 10*time.Millisecond)
+		hosts := hosttest.Simulated(t, 4, 10*time.Millisecond)
 		hosttest.Listen(t, hosts...)
-		dead, live := hosts[1], hosts[2]
-		dead.SetStreamHandler(ping.ID, func(st network.Stream) {}) // it takes pings and is silent
+		dead, live, busy := hosts[1], hosts[2], hosts[3]
+		busy.SetStreamHandler(ping.ID, func(st network.Stream) { _ = st.Reset() }) // as at its limits
+		dead.SetStreamHandler(ping.ID, func(st network.Stream) {})                 // it takes pings and is silent
 		bans := peers.NewBans(clock.System{})
 		m := peers.New(hosts[0], bans, nil, peers.Options{Threshold: 1}, clock.System{}, hosttest.Quiet())
 		ctx, cancel := context.WithCancel(t.Context())
@@ -30,14 +32,14 @@ func TestDeadPeerIsDropped(t *testing.T) {
 		<-m.Ready()
 		hosttest.Connect(t, hosts[0], dead)
 		hosttest.Connect(t, hosts[0], live)
+		hosttest.Connect(t, hosts[0], busy)
 		time.Sleep(5 * time.Second)
-		if n := len(m.ReadyPeers()); n != 2 {
+		if n := len(m.ReadyPeers()); n != 3 {
 			t.Fatalf("%d peers are ready", n)
 		}
 		time.Sleep(25 * time.Second)
-		got := m.ReadyPeers()
-		if len(got) != 1 || got[0] != live.ID() {
-			t.Errorf("ready are %v, want %s alone", got, live.ID())
+		if got := m.ReadyPeers(); len(got) != 2 || slices.Contains(got, dead.ID()) {
+			t.Errorf("ready are %v, want %s and %s", got, live.ID(), busy.ID())
 		}
 		if n := m.Drops()[peers.ReasonDead]; n != 1 {
 			t.Errorf("%d peers were dropped as dead", n)

@@ -20,13 +20,16 @@ const (
 	ReasonChurn     Reason = "churn"   // of little use while all places are taken
 	ReasonBanned    Reason = "banned"
 	ReasonRequested Reason = "requested" // the operator asked for it
+	ReasonDead      Reason = "dead"      // it answers nothing any more, although its connection looks open
 )
 
 // DropError is a handshake's way to say that the peer must go.
 type DropError struct {
 	Reason Reason
 	Ban    time.Duration // zero: it may come back
-	Err    error
+	// Malformed says that bytes came which no honest node sends; they cost the peer points.
+	Malformed bool
+	Err       error
 }
 
 // Error implements error.

@@ -50,6 +50,7 @@ const (
 	uselessGrace    = 5 * time.Second  // for a guest that speaks nothing of ours and has no stream open
 	greetEvery      = 5 * time.Minute  // a Ready peer is greeted again, which measures its clock anew
 	greetSoon       = 30 * time.Second // the same, while the clock seems to be off
+	closeAgain      = 10 * time.Second // a connection that is still there is closed once more
 )
 
 // action is what the shell must do.
@@ -98,7 +99,9 @@ type session struct {
 	group      netip.Prefix // of an outbound connection, see subnet
 	protocols  []protocol.ID
 	agent      string
-	intro      *Intro // what it told of itself
+	intro      *Intro    // what it told of itself
+	why        Reason    // of a Closing session
+	closing    time.Time // when that was last looked at
 }
 
 // table decides about sessions: events in, actions out. It does no I/O and reads no clock.
@@ -242,9 +245,12 @@ func (t *table) said(now time.Time, p peer.ID, met Met, fail *DropError) []actio
 	case fail == nil:
 	case s.state == Ready && fail.Ban == 0:
 		s.saidAt = now // it was greeted before; that a peer is dead is for the pings to find out
+		if fail.Malformed {
+			return t.fault(now, p, Malformed)
+		}
 		return nil
 	default:
-		return t.drop(p, fail.Reason, fail.Ban)
+		return t.refuse(now, p, fail)
 	}
 	s.said, s.saidAt, s.met = true, now, met
 	return t.advance(p)
@@ -264,7 +270,7 @@ func (t *table) greeted(now time.Time, p peer.ID, fail *DropError) []action {
 		return nil
 	}
 	if fail != nil {
-		return t.drop(p, fail.Reason, fail.Ban)
+		return t.refuse(now, p, fail)
 	}
 	// A peer that greets again has restarted while its old connection lingered: it waits
 	// for our greeting as well.
@@ -275,6 +281,16 @@ func (t *table) greeted(now time.Time, p peer.ID, fail *DropError) []action {
 		return append([]action{{kind: greet, peer: p}}, t.advance(p)...)
 	}
 	return t.advance(p)
+}
+
+// refuse drops a peer whose handshake failed, and charges it for bytes that make no sense.
+func (t *table) refuse(now time.Time, p peer.ID, fail *DropError) []action {
+	if fail.Malformed {
+		if acts := t.fault(now, p, Malformed); len(acts) > 0 {
+			return acts // it is banned as well
+		}
+	}
+	return t.drop(p, fail.Reason, fail.Ban)
 }
 
 // advance moves a session along the handshake.
@@ -328,6 +344,14 @@ func (t *table) tick(now time.Time, look func(peer.ID) glance) []action {
 				s.greeting = true
 				acts = append(acts, action{kind: greet, peer: p})
 			}
+		case Closing:
+			switch {
+			case s.closing.IsZero():
+				s.closing = now
+			case now.Sub(s.closing) >= closeAgain: // another connection came in between, or nobody closed it
+				s.closing = now
+				acts = append(acts, action{kind: drop, peer: p, reason: s.why})
+			}
 		}
 	}
 	return acts
@@ -339,14 +363,19 @@ type glance struct {
 	busy  bool // a stream is open that serves more than the connection itself
 }
 
-// drop marks a session and asks for its end.
+// drop marks a session and asks for its end. One that is ending already is counted no more,
+// but a ban still holds.
 func (t *table) drop(p peer.ID, why Reason, ban time.Duration) []action {
-	t.dropped[why]++
-	if s, ok := t.sessions[p]; ok {
-		if s.state == Closing {
-			return nil
-		}
-		s.state = Closing
+	s, ok := t.sessions[p]
+	switch {
+	case ok && s.state == Closing && ban == 0:
+		return nil
+	case ok && s.state == Closing:
+	case ok:
+		s.state, s.why = Closing, why
+		t.dropped[why]++
+	default:
+		t.dropped[why]++
 	}
 	return []action{{kind: drop, peer: p, reason: why, ban: ban}}
 }

@@ -126,6 +126,63 @@ func TestRefusedHandshake(t *testing.T) {
 	expect(t, "again", tb.protocolsKnown(at(1), "p", ours, ""), greet)
 }
 
+// A handshake of bytes that make no sense costs points, and the fifth within minutes is a ban.
+func TestP08MalformedHandshakes(t *testing.T) {
+	for _, half := range []string{"theirs", "ours"} {
+		t.Run(half, func(t *testing.T) {
+			tb := testTable()
+			bad := &DropError{Reason: ReasonHello, Malformed: true}
+			for i, now := 0, at(0); i < 5; i++ {
+				tb.connected(now, "p", true)
+				var acts []action
+				if half == "theirs" {
+					acts = tb.greeted(now, "p", bad)
+				} else {
+					tb.protocolsKnown(now, "p", ours, "")
+					acts = tb.said(now, "p", Met{}, bad)
+				}
+				want := action{kind: drop, peer: "p", reason: ReasonHello}
+				if i == 4 {
+					want = action{kind: drop, peer: "p", reason: ReasonScore, ban: strike}
+				}
+				if len(acts) != 1 || acts[0] != want {
+					t.Errorf("the %dth: actions %v, want %v", i+1, acts, want)
+				}
+				tb.disconnected("p")
+			}
+		})
+	}
+	tb := testTable()
+	tb.connected(at(0), "p", true)
+	tb.greeted(at(0), "p", &DropError{Reason: ReasonHello})
+	if s := tb.score(at(0), "p"); s != 0 {
+		t.Errorf("a greeting that broke off cost %f", s)
+	}
+}
+
+// A session that ends is counted once, a lie that shows meanwhile still bans, and a connection
+// that is there all the same is closed again.
+func TestEndingSession(t *testing.T) {
+	tb := testTable()
+	tb.connected(at(0), "p", true)
+	expect(t, "dropped", tb.drop("p", ReasonChurn, 0), drop)
+	expect(t, "dropped again", tb.drop("p", ReasonUseless, 0))
+	if acts := tb.fault(at(1), "p", Forged); len(acts) != 1 || acts[0].ban != strike {
+		t.Errorf("a lie: actions %v", acts)
+	}
+	if n := tb.dropped; n[ReasonChurn] != 1 || len(n) != 1 {
+		t.Errorf("counted %v", n)
+	}
+	expect(t, "at once", tb.tick(at(2), all))
+	expect(t, "soon", tb.tick(at(11), all))
+	if acts := tb.tick(at(12), all); len(acts) != 1 || acts[0] != (action{kind: drop, peer: "p", reason: ReasonChurn}) {
+		t.Errorf("still connected: actions %v", acts)
+	}
+	expect(t, "once", tb.tick(at(13), all))
+	expect(t, "and again", tb.tick(at(22), all), drop)
+	expect(t, "gone", tb.tick(at(23), func(peer.ID) glance { return glance{} }), gone)
+}
+
 func TestP05Caps(t *testing.T) {
 	tb := testTable()
 	known := func(p peer.ID, protos []protocol.ID) []action { return tb.protocolsKnown(at(0), p, protos, "") }

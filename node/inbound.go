@@ -7,14 +7,17 @@ import (
 
 	"github.com/filecoin-project/go-state-types/crypto"
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/lodenet/lode/chain/consensus"
 	"github.com/lodenet/lode/chain/mpool"
 	"github.com/lodenet/lode/chain/sync/hello"
+	"github.com/lodenet/lode/chain/sync/inbound"
 	"github.com/lodenet/lode/chain/sync/syncer"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/gossip"
+	"github.com/lodenet/lode/network/peers"
 )
 
 // maxBlockGossip bounds a block announcement of ours, so that it fits a gossip message with
@@ -116,6 +119,18 @@ func (n *Node) checkMessage(ctx context.Context, m *types.SignedMessage) (gossip
 		return gossip.Ignore, err
 	}
 	return gossip.Reject, err
+}
+
+// blame charges a peer for gossip that no honest peer passes on: bytes that do not decode, and
+// a block whose signature is not its miner's (spec network.md P-08). Other refused gossip costs
+// it standing in gossip alone, since the view from another fork may be another.
+func (n *Node) blame(from peer.ID, err error) {
+	switch {
+	case errors.Is(err, inbound.ErrMalformed):
+		n.peers.Report(from, peers.Malformed, err)
+	case errors.Is(err, consensus.ErrSignature):
+		n.peers.Report(from, peers.Forged, err)
+	}
 }
 
 // Publish implements mining.Publisher: a block of our own goes into our chain first, then to

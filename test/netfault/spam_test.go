@@ -26,30 +26,39 @@ func init() {
 	kinds["flood"] = flood
 }
 
-// prunes notes when the first and the last of the targets had enough of us.
+// prunes notes when the first and the last of the targets had enough of us: it pruned us from
+// a mesh, or hung up.
 type prunes struct {
 	begin time.Time
 	mu    sync.Mutex
 	at    map[string]time.Duration
+	who   map[string]bool
 }
 
 // Trace implements pubsub.EventTracer.
 func (p *prunes) Trace(e *pb.TraceEvent) {
-	if e.GetType() != pb.TraceEvent_PRUNE {
+	var peer, topic string
+	switch e.GetType() {
+	case pb.TraceEvent_PRUNE:
+		peer, topic = string(e.GetPrune().GetPeerID()), e.GetPrune().GetTopic()
+	case pb.TraceEvent_ON_CLOSED_OUTBOUND_STREAM:
+		peer = string(e.GetOnClosedOutboundStream().GetPeerID())
+	default:
 		return
 	}
+	who := peer + topic
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	who := string(e.GetPrune().GetPeerID()) + e.GetPrune().GetTopic()
 	if _, ok := p.at[who]; !ok {
 		p.at[who] = time.Since(p.begin)
 	}
+	p.who[peer] = true
 }
 
 // spam publishes, many times a second, messages with signatures that are none, blocks that
 // do not decode, and the same again.
 func spam(ctx context.Context, a attack, h *host.Host) (map[string]float64, error) {
-	seen := &prunes{begin: time.Now(), at: map[string]time.Duration{}}
+	seen := &prunes{begin: time.Now(), at: map[string]time.Duration{}, who: map[string]bool{}}
 	psCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	ps, err := pubsub.NewGossipSub(psCtx, h, pubsub.WithFloodPublish(true), pubsub.WithEventTracer(seen),
@@ -83,6 +92,7 @@ func spam(ctx context.Context, a attack, h *host.Host) (map[string]float64, erro
 	seen.mu.Lock()
 	seen.begin = time.Now()
 	clear(seen.at)
+	clear(seen.who)
 	seen.mu.Unlock()
 	const burst = 20 * time.Millisecond
 	sent := 0
@@ -109,8 +119,8 @@ func spam(ctx context.Context, a attack, h *host.Host) (map[string]float64, erro
 	for _, d := range seen.at {
 		last = max(last, d)
 	}
-	out := map[string]float64{"spam sent": float64(sent), "pruned": float64(len(seen.at)), "last pruned after s": last.Seconds()}
-	if len(seen.at) < len(targets) {
+	out := map[string]float64{"spam sent": float64(sent), "pruned": float64(len(seen.who)), "last pruned after s": last.Seconds()}
+	if len(seen.who) < len(targets) {
 		return out, errors.New("somebody keeps the spammer in a mesh")
 	}
 	if last > 10*time.Second {

@@ -316,7 +316,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	if n > 0 && m.n.Add(int64(n)) == int64(n) {
 		m.first()
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { // alone: a stream whose connection broke may wrap one
 		m.err = err
 	}
 	return n, err

@@ -60,7 +60,13 @@ func (s *session) Useful(p peer.ID, _ float64) {
 
 func serve(t *testing.T, h *host.Host, chain Chain) *Server {
 	t.Helper()
-	s := NewServer(h, chain, dispatch.New(), hosttest.Quiet())
+	return serveTo(t, h, chain, &session{})
+}
+
+// serveTo is serve with a session layer that hears of bad requests.
+func serveTo(t *testing.T, h *host.Host, chain Chain, blame *session) *Server {
+	t.Helper()
+	s := NewServer(h, chain, dispatch.New(), blame.Report, hosttest.Quiet())
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -198,7 +204,7 @@ func TestServerStatuses(t *testing.T) {
 		{"unknown head", chain, Request{other.Cids(), 5, Headers}, NotFound, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := NewServer(nil, c.chain, dispatch.New(), hosttest.Quiet())
+			s := NewServer(nil, c.chain, dispatch.New(), (&session{}).Report, hosttest.Quiet())
 			a := s.answer(t.Context(), &c.req)
 			if a.status != c.status || a.n != c.tipsets {
 				t.Errorf("%s with %d tipsets, want %s with %d", a.status, a.n, c.status, c.tipsets)
@@ -226,7 +232,7 @@ func TestServerStatuses(t *testing.T) {
 func TestServerStopsAtItsBudget(t *testing.T) {
 	chain := chaintest.New(t)
 	head := chain.Extend(chain.Genesis(), 12, 2, "a")
-	s := NewServer(nil, chain, dispatch.New(), hosttest.Quiet())
+	s := NewServer(nil, chain, dispatch.New(), (&session{}).Report, hosttest.Quiet())
 	s.budget = 3000
 	a := s.answer(t.Context(), &Request{head.Cids(), 10, Headers | Messages})
 	if a.status != Partial || a.n == 0 || a.n >= 10 || a.chain.Len() > 2*s.budget {
@@ -321,7 +327,7 @@ func TestMaliciousServers(t *testing.T) {
 				good, head := chain(t)
 				client, s, hosts := pair(t, nil, good)
 				liar := hosts[1]
-				honest := NewServer(liar, good, dispatch.New(), hosttest.Quiet())
+				honest := NewServer(liar, good, dispatch.New(), (&session{}).Report, hosttest.Quiet())
 				liar.SetStreamHandler(Protocol, func(st network.Stream) {
 					defer st.Close()
 					var req Request
@@ -478,7 +484,7 @@ func TestP10FloorFollowsTheLine(t *testing.T) {
 		chain := chaintest.New(t)
 		head := chain.Extend(chain.Genesis(), 120, 3, "a")
 		client, s, hosts := pair(t, nil)
-		server := NewServer(hosts[1], chain, dispatch.New(), hosttest.Quiet())
+		server := NewServer(hosts[1], chain, dispatch.New(), (&session{}).Report, hosttest.Quiet())
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		ctx, cancel := context.WithCancel(t.Context())

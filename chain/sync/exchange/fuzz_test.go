@@ -13,7 +13,7 @@ import (
 func seeds(f *testing.F) (requests, responses [][]byte) {
 	chain := chaintest.New(f)
 	head := chain.Extend(chain.Genesis(), 4, 2, "a")
-	s := NewServer(nil, chain, dispatch.New(), hosttest.Quiet())
+	s := NewServer(nil, chain, dispatch.New(), (&session{}).Report, hosttest.Quiet())
 	for _, options := range []uint64{Headers, Messages, Headers | Messages, 0} {
 		req := Request{Head: head.Cids(), Length: 4, Options: options}
 		var q, r bytes.Buffer
@@ -37,7 +37,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	chain := chaintest.New(f)
 	chain.Extend(chain.Genesis(), 4, 2, "a")
-	s := NewServer(nil, chain, dispatch.New(), hosttest.Quiet())
+	s := NewServer(nil, chain, dispatch.New(), (&session{}).Report, hosttest.Quiet())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var req Request
 		if req.UnmarshalCBOR(bytes.NewReader(b)) != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/network/dispatch"
 	"github.com/lodenet/lode/network/host"
+	"github.com/lodenet/lode/network/peers"
 	cbg "github.com/whyrusleeping/cbor-gen"
 )
 
@@ -44,6 +45,7 @@ type Server struct {
 	dispatcher *dispatch.Dispatcher
 	requests   *dispatch.Topic[*asked]
 	budget     int // bytes of one answer; its first tipset comes in any case
+	report     func(p peer.ID, f peers.Fault, err error)
 	log        *slog.Logger
 	ready      chan struct{}
 
@@ -61,10 +63,11 @@ type asked struct {
 	reply chan answer // has room for the one answer
 }
 
-// NewServer prepares a server; Run starts it.
-func NewServer(h libp2phost.Host, chain Chain, d *dispatch.Dispatcher, log *slog.Logger) *Server {
+// NewServer prepares a server; Run starts it. report takes the blame of peers that ask in a
+// way that makes no sense, as peers.Manager does.
+func NewServer(h libp2phost.Host, chain Chain, d *dispatch.Dispatcher, report func(peer.ID, peers.Fault, error), log *slog.Logger) *Server {
 	return &Server{
-		host: h, chain: chain, dispatcher: d, requests: dispatch.NewTopic[*asked]("chain requests"), budget: answerBudget, log: log,
+		report: report, host: h, chain: chain, dispatcher: d, requests: dispatch.NewTopic[*asked]("chain requests"), budget: answerBudget, log: log,
 		ready: make(chan struct{}), busy: make(map[peer.ID]int),
 	}
 }
@@ -151,10 +154,15 @@ func (s *Server) serve(ctx context.Context, st network.Stream, free bool) error 
 	readCtx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	release := host.Bound(readCtx, st)
+	in := host.NewSource(st, maxRequestBytes)
 	var req Request
-	if err := req.UnmarshalCBOR(io.LimitReader(st, maxRequestBytes)); err != nil {
+	if err := req.UnmarshalCBOR(in); err != nil {
 		release()
-		return fmt.Errorf("read request: %w", err)
+		err = fmt.Errorf("read request: %w", err)
+		if in.Nonsense() {
+			s.report(st.Conn().RemotePeer(), peers.Malformed, err)
+		}
+		return err
 	}
 	if !release() {
 		return readCtx.Err()

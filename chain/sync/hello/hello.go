@@ -119,6 +119,7 @@ func (s *Service) Greet(ctx context.Context, p peer.ID) (peers.Met, error) {
 		return peers.Met{}, fmt.Errorf("greet %s: %w", p, err)
 	}
 	defer host.Bound(ctx, st)()
+	in := host.NewSource(st, maxMessageBytes)
 	t0 := s.clk.Now()
 	var answer Answer
 	err = func() error {
@@ -128,12 +129,16 @@ func (s *Service) Greet(ctx context.Context, p peer.ID) (peers.Met, error) {
 		if err := st.CloseWrite(); err != nil {
 			return err
 		}
-		return answer.UnmarshalCBOR(io.LimitReader(st, maxMessageBytes))
+		return answer.UnmarshalCBOR(in)
 	}()
 	t3 := s.clk.Now()
 	if err != nil {
 		_ = st.Reset()
-		return peers.Met{}, fmt.Errorf("greet %s: %w", p, err)
+		err = fmt.Errorf("greet %s: %w", p, err)
+		if in.Nonsense() {
+			err = malformed(err)
+		}
+		return peers.Met{}, err
 	}
 	_ = st.Close()
 	off := offset(t0, t3, answer)
@@ -193,11 +198,25 @@ func (s *Service) tell(ctx context.Context, g peers.Greeting) {
 
 // read takes and checks a greeting.
 func (s *Service) read(p peer.ID, r io.Reader) (Head, error) {
+	in := host.NewSource(r, maxMessageBytes)
 	var m Message
-	if err := m.UnmarshalCBOR(io.LimitReader(r, maxMessageBytes)); err != nil {
-		return Head{}, fmt.Errorf("read greeting: %w", err)
+	if err := m.UnmarshalCBOR(in); err != nil {
+		err = fmt.Errorf("read greeting: %w", err)
+		if in.Nonsense() {
+			err = malformed(err)
+		}
+		return Head{}, err
 	}
-	return s.check(p, &m)
+	head, err := s.check(p, &m)
+	if err != nil && !errors.Is(err, ErrGenesis) {
+		err = malformed(err)
+	}
+	return head, err
+}
+
+// malformed charges the peer for a greeting, or an answer, that no honest node sends.
+func malformed(err error) error {
+	return &peers.DropError{Reason: peers.ReasonHello, Malformed: true, Err: err}
 }
 
 // check turns a greeting into a head; the genesis decides who is a peer.

@@ -159,6 +159,14 @@ func TestBadGreetings(t *testing.T) {
 			if errors.As(err, &d) != (name == "another genesis") || errors.Is(err, ErrGenesis) != (name == "another genesis") {
 				t.Errorf("error %v", err)
 			}
+			var buf bytes.Buffer
+			if m.HeaviestTipSetWeight.Int == nil || m.MarshalCBOR(&buf) != nil {
+				return // that cannot be sent
+			}
+			_, err = s.read("p", &buf)
+			if errors.As(err, &d); d == nil || d.Malformed == (name == "another genesis") {
+				t.Errorf("sent as bytes: %v", err)
+			}
 		})
 	}
 	many := fine
@@ -170,7 +178,7 @@ func TestBadGreetings(t *testing.T) {
 	}
 }
 
-// A peer that does not answer, or answers nonsense, costs its handshake and no more.
+// A peer that does not answer, or answers nonsense, costs its handshake; nonsense is charged.
 func TestBrokenStreams(t *testing.T) {
 	for name, handle := range map[string]network.StreamHandler{
 		"resets":        func(s network.Stream) { _ = s.Reset() },
@@ -186,8 +194,13 @@ func TestBrokenStreams(t *testing.T) {
 				hosts[1].SetStreamHandler(Protocol, handle)
 				hosttest.Connect(t, hosts[0], hosts[1])
 				start := time.Now()
-				if _, err := a.Greet(t.Context(), hosts[1].ID()); err == nil {
+				_, err := a.Greet(t.Context(), hosts[1].ID())
+				if err == nil {
 					t.Error("was taken for an answer")
+				}
+				var bad *peers.DropError
+				if charged := errors.As(err, &bad) && bad.Malformed; charged != (name == "nonsense") {
+					t.Errorf("charged: %t, for %v", charged, err)
 				}
 				if took := time.Since(start); took > 11*time.Second {
 					t.Errorf("took %s", took)
@@ -208,7 +221,7 @@ func TestBrokenStreams(t *testing.T) {
 			if _, err := s.Write([]byte(strings.Repeat("x", 100))); err != nil {
 				t.Fatal(err)
 			}
-			if g := <-a.Greetings(); g.Err == nil || g.Err.Reason != peers.ReasonHello || g.Err.Ban != 0 {
+			if g := <-a.Greetings(); g.Err == nil || g.Err.Reason != peers.ReasonHello || g.Err.Ban != 0 || !g.Err.Malformed {
 				t.Errorf("greeting %+v", g)
 			}
 			// And one that begins and goes silent.
@@ -219,7 +232,7 @@ func TestBrokenStreams(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			if g := <-a.Greetings(); g.Err == nil || time.Since(start) > 11*time.Second {
+			if g := <-a.Greetings(); g.Err == nil || g.Err.Malformed || time.Since(start) > 11*time.Second {
 				t.Errorf("greeting %+v after %s", g, time.Since(start))
 			}
 		})

@@ -2,6 +2,8 @@ package inbound
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/ipfs/go-cid"
@@ -31,7 +33,13 @@ type Checks struct {
 	Block func(ctx context.Context, m *types.BlockMsg) (gossip.Verdict, error)
 	// Message adds a message to the pool, or says why not.
 	Message func(ctx context.Context, m *types.SignedMessage) (gossip.Verdict, error)
+	// Blame hears why something of a peer was rejected; it must not block. Nil is nobody.
+	Blame func(from peer.ID, err error)
 }
+
+// ErrMalformed: what came does not decode, or breaks a bound that every node keeps. No honest
+// peer passes it on.
+var ErrMalformed = errors.New("malformed gossip")
 
 // Gate is the way in. Its topics carry what passed; a message on Messages is in the pool
 // already. Safe from many goroutines.
@@ -66,14 +74,12 @@ func (g *Gate) Validators() gossip.Validators {
 func (g *Gate) block(ctx context.Context, from peer.ID, data []byte) gossip.Verdict {
 	m, err := types.DecodeBlockMsg(data)
 	if err != nil {
-		g.log.Debug("block refused", "peer", from, "err", err)
-		return gossip.Reject
+		return g.malformed(from, blockTopic, err)
 	}
 	switch h := m.Header; {
 	case len(m.BlsMessages)+len(m.SecpkMessages) > maxBlockMessages,
 		h.Ticket == nil, h.ElectionProof == nil, h.BlockSig == nil, h.BLSAggregate == nil:
-		g.log.Debug("block refused", "peer", from, "err", "too many messages, or a part is missing")
-		return gossip.Reject
+		return g.malformed(from, blockTopic, errors.New("too many messages, or a part is missing"))
 	}
 	tok, fresh := g.begin(blockTopic, m.Cid())
 	if !fresh {
@@ -84,6 +90,7 @@ func (g *Gate) block(ctx context.Context, from peer.ID, data []byte) gossip.Verd
 	if verdict != gossip.Accept {
 		tok.Abort()
 		g.log.Debug("block refused", "peer", from, "block", m.Cid(), "verdict", verdict, "err", err)
+		g.blame(from, verdict, err)
 		return verdict
 	}
 	settle(tok, dispatch.Publish(g.Blocks, envelope(g, from, len(data), m)))
@@ -93,20 +100,34 @@ func (g *Gate) block(ctx context.Context, from peer.ID, data []byte) gossip.Verd
 // message takes a message.
 func (g *Gate) message(ctx context.Context, from peer.ID, data []byte) gossip.Verdict {
 	if len(data) > maxMessageSize {
-		return gossip.Reject
+		return g.malformed(from, messageTopic, fmt.Errorf("%d bytes, at most %d", len(data), maxMessageSize))
 	}
 	m, err := types.DecodeSignedMessage(data)
 	if err != nil {
-		g.log.Debug("message refused", "peer", from, "err", err)
-		return gossip.Reject
+		return g.malformed(from, messageTopic, err)
 	}
 	verdict, err := g.checks.Message(ctx, m)
 	if verdict != gossip.Accept {
 		g.log.Debug("message refused", "peer", from, "message", m.Cid(), "verdict", verdict, "err", err)
+		g.blame(from, verdict, err)
 		return verdict
 	}
 	dispatch.Publish(g.Messages, envelope(g, from, len(data), m))
 	return verdict
+}
+
+// malformed refuses what cannot be judged.
+func (g *Gate) malformed(from peer.ID, topic string, err error) gossip.Verdict {
+	err = fmt.Errorf("%w on %s: %w", ErrMalformed, topic, err)
+	g.log.Debug("gossip refused", "peer", from, "err", err)
+	g.blame(from, gossip.Reject, err)
+	return gossip.Reject
+}
+
+func (g *Gate) blame(from peer.ID, v gossip.Verdict, err error) {
+	if v == gossip.Reject && g.checks.Blame != nil {
+		g.checks.Blame(from, err)
+	}
 }
 
 // Published notes an own block, so that its echo is not taken for news.

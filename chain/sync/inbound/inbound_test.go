@@ -46,19 +46,48 @@ func encode(t testing.TB, m interface{ Serialize() ([]byte, error) }) []byte {
 type judge struct {
 	verdict          gossip.Verdict
 	blocks, messages int
+	blamed           []error
 }
+
+var errReason = errors.New("a reason")
 
 func (j *judge) gate() *inbound.Gate {
 	return inbound.New(inbound.Checks{
 		Block: func(context.Context, *types.BlockMsg) (gossip.Verdict, error) {
 			j.blocks++
-			return j.verdict, errors.New("a reason")
+			return j.verdict, errReason
 		},
 		Message: func(context.Context, *types.SignedMessage) (gossip.Verdict, error) {
 			j.messages++
-			return j.verdict, errors.New("a reason")
+			return j.verdict, errReason
+		},
+		Blame: func(from peer.ID, err error) {
+			if from != "peer" {
+				err = errors.New("another peer")
+			}
+			if len(j.blamed) < 2 { // fuzzing brings more
+				j.blamed = append(j.blamed, err)
+			}
 		},
 	}, clock.System{}, hosttest.Quiet())
+}
+
+// checkBlame wants the sender of what was rejected to be blamed, and for which reason.
+func (j *judge) checkBlame(t *testing.T, verdict gossip.Verdict, judged int) {
+	t.Helper()
+	if verdict != gossip.Reject {
+		if len(j.blamed) > 0 {
+			t.Errorf("blamed for %v", j.blamed)
+		}
+		return
+	}
+	want := inbound.ErrMalformed
+	if judged > 0 {
+		want = errReason
+	}
+	if len(j.blamed) != 1 || !errors.Is(j.blamed[0], want) {
+		t.Errorf("blamed for %v, want %v", j.blamed, want)
+	}
 }
 
 func TestBlocks(t *testing.T) {
@@ -110,6 +139,7 @@ func TestBlocks(t *testing.T) {
 			if j.blocks != c.judged {
 				t.Errorf("judged %d times, want %d", j.blocks, c.judged)
 			}
+			j.checkBlame(t, c.want, c.judged)
 			st := sub.Stats()
 			if int(st.Published) != c.passed {
 				t.Errorf("%d passed, want %d", st.Published, c.passed)
@@ -190,6 +220,7 @@ func TestMessages(t *testing.T) {
 			if got := g.Validators().Message(t.Context(), "peer", c.data); got != c.want || j.messages != c.judged {
 				t.Errorf("verdict %s, judged %d times", got, j.messages)
 			}
+			j.checkBlame(t, c.want, c.judged)
 			if passed := sub.Stats().Published == 1; passed != (c.want == gossip.Accept) {
 				t.Errorf("passed: %v", passed)
 			}

@@ -49,7 +49,7 @@ func startNode(t *testing.T, id int, h *host.Host, chain *chaintest.Chain, boots
 	greet := hello.New(h, chain, chaintest.Weigh, func(h hello.Head) { n.Offer(h.Peer, h.Key, h.Height, h.Weight) }, clk, log)
 	n.peers = peers.New(h, peers.NewBans(clk), greet, peers.Options{Bootstrap: bootstrap}, clk, log)
 	disp := dispatch.New()
-	server := exchange.NewServer(h, chain, disp, log)
+	server := exchange.NewServer(h, chain, disp, func(peer.ID, peers.Fault, error) {}, log)
 	answers, err := exchange.NewDesk(disp)
 	if err != nil {
 		t.Fatal(err)

@@ -60,7 +60,7 @@ func (n *Node) buildNetwork(ctx context.Context) error {
 	}
 	n.dispatcher = dispatch.New()
 	n.heads = dispatch.NewTopic[hello.Head]("heads")
-	n.gate = inbound.New(inbound.Checks{Block: n.checkBlock, Message: n.checkMessage, Blame: n.blame}, n.clk, n.log)
+	n.gate = inbound.New(inbound.Checks{Block: n.checkBlock, Message: n.checkMessage, Blame: n.blame}, n.dispatcher, n.clk, n.log)
 	n.hello = hello.New(n.host, n.store, n.engine.Weight, n.onHello, n.clk, n.log)
 	c := n.config.Libp2p
 	n.peers = peers.New(n.host, bans, n.hello, peers.Options{

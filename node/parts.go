@@ -30,6 +30,7 @@ func (n *Node) addParts() {
 	g.Add("content over libp2p", n.gateway.server.Run)
 	g.Add("tunnels", n.tunnels.Run)
 	g.Add("message pool", n.pool.Run)
+	g.Add("gossip messages", n.gate.Run)
 	g.Add("message index", n.index.Run)
 	g.Add("syncer", n.syncer.Run)
 	g.AddService("protocols ready", n.awaitProtocols, nil)
@@ -63,7 +64,7 @@ func (n *Node) addParts() {
 
 // awaitProtocols waits until every protocol has its handlers, and its blocks a taker.
 func (n *Node) awaitProtocols(ctx context.Context) error {
-	all := []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready(), n.tunnels.Ready(), n.syncer.Ready()}
+	all := []<-chan struct{}{n.gossip.Ready(), n.hello.Ready(), n.exchangeServer.Ready(), n.chainSwap.Ready(), n.dataSwap.Ready(), n.tunnels.Ready(), n.gate.Ready(), n.syncer.Ready()}
 	if n.table != nil {
 		all = append(all, n.table.Ready())
 	}

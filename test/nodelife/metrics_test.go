@@ -35,7 +35,7 @@ func TestD10MetricsAreServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, topic := range []string{"blocks", "heads", "chain requests", "chain answers"} {
+	for _, topic := range []string{"blocks", "messages", "heads", "chain requests", "chain answers"} {
 		for _, want := range []string{
 			fmt.Sprintf(`lode_dispatch_messages_total{outcome="delivered",topic=%q}`, topic),
 			fmt.Sprintf(`lode_dispatch_queued{topic=%q}`, topic),

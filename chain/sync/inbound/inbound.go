@@ -23,10 +23,6 @@ const (
 // maxBlockMessages is how many messages a block may list (spec chain.md f.4).
 const maxBlockMessages = 10_000
 
-// maxMessageSize bounds a signed message in bytes: what a message pool takes (64 KiB) and
-// its envelope.
-const maxMessageSize = 64<<10 + 1<<10
-
 // Checks judge what was decoded. The error is for the log.
 type Checks struct {
 	// Block is consensus' cheap check.
@@ -41,11 +37,15 @@ type Checks struct {
 // peer passes it on.
 var ErrMalformed = errors.New("malformed gossip")
 
-// Gate is the way in. Its topics carry what passed; a message on Messages is in the pool
-// already. Safe from many goroutines.
+// Gate is the way in. Safe from many goroutines.
 type Gate struct {
-	Blocks   *dispatch.Topic[*types.BlockMsg]
-	Messages *dispatch.Topic[*types.SignedMessage]
+	// Blocks carries the blocks that passed their check.
+	Blocks *dispatch.Topic[*types.BlockMsg]
+
+	dispatcher *dispatch.Dispatcher
+	messages   *dispatch.Topic[*pending] // on their way to the check, see messages.go
+	ready      chan struct{}
+	done       chan struct{}
 
 	checks Checks
 	dedup  *dispatch.Dedup
@@ -53,14 +53,16 @@ type Gate struct {
 	log    *slog.Logger
 }
 
-// New makes a gate with topics of its own.
-func New(checks Checks, clk clock.Clock, log *slog.Logger) *Gate {
+// New makes a gate with topics of its own in d; Run lets messages in.
+func New(checks Checks, d *dispatch.Dispatcher, clk clock.Clock, log *slog.Logger) *Gate {
 	return &Gate{
-		Blocks:   dispatch.NewTopic[*types.BlockMsg](blockTopic),
-		Messages: dispatch.NewTopic[*types.SignedMessage](messageTopic),
-		checks:   checks,
-		dedup:    dispatch.NewDedup(clk, 0, 0),
-		clk:      clk, log: log,
+		Blocks:     dispatch.NewTopic[*types.BlockMsg](blockTopic),
+		dispatcher: d,
+		messages:   dispatch.NewTopic[*pending](messageTopic),
+		ready:      make(chan struct{}), done: make(chan struct{}),
+		checks: checks,
+		dedup:  dispatch.NewDedup(clk, 0, 0),
+		clk:    clk, log: log,
 	}
 }
 
@@ -94,25 +96,6 @@ func (g *Gate) block(ctx context.Context, from peer.ID, data []byte) gossip.Verd
 		return verdict
 	}
 	settle(tok, dispatch.Publish(g.Blocks, envelope(g, from, len(data), m)))
-	return verdict
-}
-
-// message takes a message.
-func (g *Gate) message(ctx context.Context, from peer.ID, data []byte) gossip.Verdict {
-	if len(data) > maxMessageSize {
-		return g.malformed(from, messageTopic, fmt.Errorf("%d bytes, at most %d", len(data), maxMessageSize))
-	}
-	m, err := types.DecodeSignedMessage(data)
-	if err != nil {
-		return g.malformed(from, messageTopic, err)
-	}
-	verdict, err := g.checks.Message(ctx, m)
-	if verdict != gossip.Accept {
-		g.log.Debug("message refused", "peer", from, "message", m.Cid(), "verdict", verdict, "err", err)
-		g.blame(from, verdict, err)
-		return verdict
-	}
-	dispatch.Publish(g.Messages, envelope(g, from, len(data), m))
 	return verdict
 }
 

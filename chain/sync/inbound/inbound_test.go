@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -51,7 +54,7 @@ type judge struct {
 
 var errReason = errors.New("a reason")
 
-func (j *judge) gate() *inbound.Gate {
+func (j *judge) gate(d *dispatch.Dispatcher) *inbound.Gate {
 	return inbound.New(inbound.Checks{
 		Block: func(context.Context, *types.BlockMsg) (gossip.Verdict, error) {
 			j.blocks++
@@ -69,7 +72,7 @@ func (j *judge) gate() *inbound.Gate {
 				j.blamed = append(j.blamed, err)
 			}
 		},
-	}, clock.System{}, hosttest.Quiet())
+	}, d, clock.System{}, hosttest.Quiet())
 }
 
 // checkBlame wants the sender of what was rejected to be blamed, and for which reason.
@@ -128,7 +131,7 @@ func TestBlocks(t *testing.T) {
 			d := dispatch.New()
 			defer d.Close()
 			j := judge{verdict: c.judge}
-			g := j.gate()
+			g := j.gate(d)
 			sub, err := dispatch.Subscribe(d, g.Blocks, dispatch.SubOptions[*types.BlockMsg]{Queue: 10, MaxBytes: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
@@ -160,7 +163,7 @@ func TestBlockOnce(t *testing.T) {
 	d := dispatch.New()
 	defer d.Close()
 	j := judge{verdict: gossip.Accept}
-	g := j.gate()
+	g := j.gate(d)
 	send := func(miner uint64) gossip.Verdict {
 		return g.Validators().Block(t.Context(), "peer", encode(t, announce(t, chain.Block(chain.Genesis(), 1, miner, "a"))))
 	}
@@ -212,20 +215,86 @@ func TestMessages(t *testing.T) {
 			d := dispatch.New()
 			defer d.Close()
 			j := judge{verdict: c.judge}
-			g := j.gate()
-			sub, err := dispatch.Subscribe(d, g.Messages, dispatch.SubOptions[*types.SignedMessage]{Queue: 10, MaxBytes: 1 << 20})
-			if err != nil {
-				t.Fatal(err)
-			}
+			g := j.gate(d)
+			open(t, g)
 			if got := g.Validators().Message(t.Context(), "peer", c.data); got != c.want || j.messages != c.judged {
 				t.Errorf("verdict %s, judged %d times", got, j.messages)
 			}
 			j.checkBlame(t, c.want, c.judged)
-			if passed := sub.Stats().Published == 1; passed != (c.want == gossip.Accept) {
-				t.Errorf("passed: %v", passed)
+			if st := d.Topics(); len(st) != 1 || st[0].Topic != "messages" || int(st[0].Published) != c.judged {
+				t.Errorf("the dispatcher saw %+v", st)
 			}
 		})
 	}
+}
+
+// open runs a gate until the test ends.
+func open(t testing.TB, g *inbound.Gate) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	<-g.Ready()
+}
+
+// A peer that floods the gate with messages while their check stands still loses its own, the
+// others' are judged, and nobody's validator waits for ever.
+func TestMessageFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dispatch.New()
+		defer d.Close()
+		gate, judgedOf := make(chan struct{}), make(map[byte]int)
+		var mu sync.Mutex
+		g := inbound.New(inbound.Checks{
+			Message: func(_ context.Context, m *types.SignedMessage) (gossip.Verdict, error) {
+				<-gate
+				mu.Lock()
+				defer mu.Unlock()
+				judgedOf[m.Message.Params[0]]++
+				return gossip.Accept, nil
+			},
+		}, d, clock.System{}, hosttest.Quiet())
+		v := g.Validators().Message
+		m := func(from byte) []byte {
+			x := chaintest.Signed("x")
+			x.Message.Params = bytes.Repeat([]byte{from}, 60<<10)
+			return encode(t, x)
+		}
+		if got := v(t.Context(), "a", m('a')); got != gossip.Ignore {
+			t.Errorf("before Run: %s", got)
+		}
+		open(t, g)
+		var work sync.WaitGroup
+		var verdicts [3]atomic.Int64
+		send := func(from string, n int) {
+			for range n {
+				work.Go(func() { verdicts[v(t.Context(), peer.ID(from), m(from[0]))].Add(1) })
+			}
+		}
+		send("flooder", 1000) // 60 MB, and 16 MiB are kept
+		synctest.Wait()
+		send("neighbour", 20)
+		synctest.Wait()
+		close(gate)
+		begin := time.Now()
+		work.Wait()
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("validators waited for %s", took)
+		}
+		if judgedOf['n'] != 20 || judgedOf['f'] == 0 || judgedOf['f'] > 300 {
+			t.Errorf("judged %d of the neighbour's, %d of the flooder's", judgedOf['n'], judgedOf['f'])
+		}
+		st := d.Topics()[0]
+		if verdicts[gossip.Reject].Load() != 0 || verdicts[gossip.Accept].Load() != int64(st.Delivered) || verdicts[gossip.Ignore].Load() != int64(st.Dropped) {
+			t.Errorf("%d accepted, %d ignored, counted %+v", verdicts[gossip.Accept].Load(), verdicts[gossip.Ignore].Load(), st)
+		}
+	})
 }
 
 func FuzzBlock(f *testing.F) {
@@ -233,7 +302,7 @@ func FuzzBlock(f *testing.F) {
 	f.Add(encode(f, announce(f, chain.Block(chain.Genesis(), 1, 1, "a"))))
 	f.Add(encode(f, announce(f, chain.Block(chain.Genesis(), abi.ChainEpoch(1)<<40, 2, "b"))))
 	j := judge{verdict: gossip.Accept}
-	v := j.gate().Validators()
+	v := j.gate(dispatch.New()).Validators()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if v.Block(t.Context(), "peer", data) != gossip.Accept {
 			return
@@ -253,7 +322,9 @@ func FuzzBlock(f *testing.F) {
 func FuzzMessage(f *testing.F) {
 	f.Add(encode(f, chaintest.Signed("a")))
 	j := judge{verdict: gossip.Accept}
-	v := j.gate().Validators()
+	g := j.gate(dispatch.New())
+	open(f, g)
+	v := g.Validators()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if v.Message(t.Context(), "peer", data) == gossip.Accept {
 			if _, err := types.DecodeSignedMessage(data); err != nil {

@@ -65,7 +65,7 @@ func startNode(t *testing.T, id int, h *host.Host, chain *chaintest.Chain, boots
 			return gossip.Accept, nil
 		},
 		Message: func(context.Context, *types.SignedMessage) (gossip.Verdict, error) { return gossip.Accept, nil },
-	}, clk, log)
+	}, disp, clk, log)
 	n.Syncer = syncer.New(chain, n.engine, client, n.peers, syncer.Options{
 		Epochs: chaintest.Epochs(), Classify: classify, Swap: swap, Incoming: n.gate.Blocks, Dispatcher: disp,
 	}, clk, log)
@@ -84,6 +84,7 @@ func startNode(t *testing.T, id int, h *host.Host, chain *chaintest.Chain, boots
 	run("hello", greet.Run)
 	run("exchange", server.Run)
 	run("bitswap", swap.Run)
+	run("messages", n.gate.Run)
 	run("syncer", n.Syncer.Run)
 	run("peers", n.peers.Run)
 	for _, ready := range []<-chan struct{}{n.gossip.Ready(), greet.Ready(), server.Ready(), swap.Ready(), n.peers.Ready()} {

@@ -2,7 +2,10 @@ package node
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/lodenet/lode/network/gossip"
 )
 
 // metricsPath is where the RPC server shows the node's metrics.
@@ -16,6 +19,10 @@ var (
 	descQueued    = prometheus.NewDesc("lode_dispatch_queued", "Messages, or open questions, that wait.", []string{"topic"}, nil)
 	descBytes     = prometheus.NewDesc("lode_dispatch_queued_bytes", "Bytes that wait; of answers, bytes of unexpected ones.", []string{"topic"}, nil)
 	descClock     = prometheus.NewDesc("lode_clock_stops_mining", "1 while no blocks are made because this machine's clock differs from most peers'.", nil, nil)
+	descTurned    = prometheus.NewDesc("lode_streams_turned_away_total", "Streams of peers that were reset since all places of their protocol were taken.", []string{"protocol"}, nil)
+	descGossip    = prometheus.NewDesc("lode_gossip_messages_total", "What gossip brought, by verdict.", []string{"verdict"}, nil)
+	descTold      = prometheus.NewDesc("lode_dht_announced_total", "Records of content that were stored at other peers.", nil, nil)
+	descUntold    = prometheus.NewDesc("lode_dht_announce_dropped_total", "New content that waits for the next look, since the queue was full.", nil, nil)
 	descHighWater = prometheus.NewDesc("lode_dispatch_high_water", "The most that waited since the last look.", []string{"topic"}, nil)
 )
 
@@ -26,7 +33,7 @@ var _ prometheus.Collector = counters{}
 
 // Describe implements prometheus.Collector.
 func (m counters) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRestarts, descMessages, descQueued, descBytes, descHighWater, descClock} {
+	for _, d := range []*prometheus.Desc{descRestarts, descMessages, descQueued, descBytes, descHighWater, descClock, descTurned, descGossip, descTold, descUntold} {
 		out <- d
 	}
 }
@@ -38,6 +45,18 @@ func (m counters) Collect(out chan<- prometheus.Metric) {
 		stopped = 1
 	}
 	out <- prometheus.MustNewConstMetric(descClock, prometheus.GaugeValue, stopped)
+	for id, n := range m.n.host.TurnedAway() {
+		out <- prometheus.MustNewConstMetric(descTurned, prometheus.CounterValue, float64(n), string(id))
+	}
+	st := m.n.gossip.Stats()
+	for verdict, n := range map[gossip.Verdict]uint64{gossip.Accept: st.Accepted, gossip.Ignore: st.Ignored, gossip.Reject: st.Rejected} {
+		out <- prometheus.MustNewConstMetric(descGossip, prometheus.CounterValue, float64(n), verdict.String())
+	}
+	if m.n.announcer != nil {
+		st := m.n.announcer.Stats()
+		out <- prometheus.MustNewConstMetric(descTold, prometheus.CounterValue, float64(st.Told))
+		out <- prometheus.MustNewConstMetric(descUntold, prometheus.CounterValue, float64(st.Dropped))
+	}
 	for _, r := range m.n.restarts.Restarts() {
 		out <- prometheus.MustNewConstMetric(descRestarts, prometheus.CounterValue, float64(r.Count), r.Part, r.Reason)
 	}
@@ -58,6 +77,6 @@ func (m counters) Collect(out chan<- prometheus.Metric) {
 // and need no token.
 func (n *Node) serveMetrics() {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(counters{n}, n.peers)
+	reg.MustRegister(counters{n}, n.peers, n.tunnels, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.rpc.server.Handle(metricsPath, promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 }

@@ -30,6 +30,9 @@ func (t *Topic[T]) Name() string { return t.name }
 // Duplicate notes that a message was filtered before it was published.
 func (t *Topic[T]) Duplicate() { t.duplicates.Add(1) }
 
+// Refused notes that a message was dropped before it was published, for want of a place.
+func (t *Topic[T]) Refused() { t.dropped.Add(1) }
+
 // Envelope is a message with what is known of its way. Msg is shared by all subscribers and
 // must be treated as read-only.
 type Envelope[T any] struct {

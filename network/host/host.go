@@ -14,6 +14,7 @@ import (
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	basicconnmgr "github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -77,6 +78,9 @@ type Host struct {
 	open         bool                 // guarded by mu
 	closed       bool                 // guarded by mu
 	reachability network.Reachability // guarded by mu
+
+	turnedMu sync.Mutex
+	turned   map[protocol.ID]uint64 // guarded by turnedMu: streams beyond the places of Serve
 }
 
 // ErrClosed: the host was closed before the call.

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"io"
+	"maps"
 
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -10,7 +11,7 @@ import (
 )
 
 // Serve answers streams by protocol, at most so many at once over all of them; those beyond
-// are reset. What becomes of its stream is a handler's own business. stop takes the handlers
+// are reset, which a Host counts. What becomes of its stream is a handler's own business. stop takes the handlers
 // back and waits for those under way, so what they wait for must have ended, most often by
 // their context. It is called once.
 func Serve(h libp2phost.Host, most int, handlers map[protocol.ID]network.StreamHandler) (stop func()) {
@@ -21,6 +22,9 @@ func Serve(h libp2phost.Host, most int, handlers map[protocol.ID]network.StreamH
 			case places <- struct{}{}:
 			default:
 				_ = s.Reset()
+				if own, ok := h.(*Host); ok {
+					own.turnAway(id)
+				}
 				return
 			}
 			defer func() { <-places }()
@@ -35,6 +39,22 @@ func Serve(h libp2phost.Host, most int, handlers map[protocol.ID]network.StreamH
 			places <- struct{}{}
 		}
 	}
+}
+
+func (h *Host) turnAway(id protocol.ID) {
+	h.turnedMu.Lock()
+	defer h.turnedMu.Unlock()
+	if h.turned == nil {
+		h.turned = make(map[protocol.ID]uint64)
+	}
+	h.turned[id]++
+}
+
+// TurnedAway counts the streams that Serve has reset since all places were taken, by protocol.
+func (h *Host) TurnedAway() map[protocol.ID]uint64 {
+	h.turnedMu.Lock()
+	defer h.turnedMu.Unlock()
+	return maps.Clone(h.turned)
 }
 
 // Bound resets a stream when the context ends, so that no read or write of it outlives the

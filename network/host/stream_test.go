@@ -44,6 +44,9 @@ func TestServe(t *testing.T) {
 		if b, err := io.ReadAll(third); err == nil {
 			t.Errorf("the stream beyond is answered: %q", b)
 		}
+		if n := hosts[0].TurnedAway(); n["/b"] != 1 || len(n) != 1 {
+			t.Errorf("counted %v", n)
+		}
 		stopped := make(chan struct{})
 		go func() { stop(); close(stopped) }()
 		synctest.Wait()

@@ -106,24 +106,6 @@ func (t *Tunnels) Streams(ctx context.Context) ([]StreamInfo, error) {
 	return out, err
 }
 
-// Stats are the counters.
-func (t *Tunnels) Stats(ctx context.Context) (Stats, error) {
-	var out Stats
-	err := t.do(ctx, func(r *registry) {
-		out = r.stats
-		out.Open = len(r.streams)
-		out.Ends = make(map[Reason]uint64, len(r.stats.Ends))
-		for why, n := range r.stats.Ends {
-			out.Ends[why] = n
-		}
-		for _, l := range r.streams {
-			out.BytesIn += l.in.Load()
-			out.BytesOut += l.out.Load()
-		}
-	})
-	return out, err
-}
-
 func (t *Tunnels) offerEntry(r *registry, o *offer) Entry {
 	e := Entry{
 		Kind: KindListen, Protocol: string(o.spec.Protocol),

@@ -45,4 +45,12 @@ func TestD10MetricsAreServed(t *testing.T) {
 			}
 		}
 	}
+	for _, want := range []string{
+		"lode_peer_book ", "lode_tunnel_streams ", `lode_gossip_messages_total{verdict="reject"} 0`, "lode_dht_announced_total ",
+		"lode_clock_stops_mining ", "go_goroutines ",
+	} {
+		if !strings.Contains(string(body), "\n"+want) {
+			t.Errorf("there is no %s", want)
+		}
+	}
 }

@@ -261,7 +261,8 @@ func (s slow) TipSet(ctx context.Context, k types.TipSetKey) (*types.TipSet, err
 func TestServerRefusesFloods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain := slow{chaintest.New(t), make(chan struct{})}
-		client, _, hosts := pair(t, chain)
+		client, _, hosts := pair(t, nil)
+		server := serve(t, hosts[1], chain)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		var fine, away int
@@ -286,6 +287,9 @@ func TestServerRefusesFloods(t *testing.T) {
 		wg.Wait()
 		if fine != maxPeerAnswers || away != 10-maxPeerAnswers {
 			t.Errorf("%d answered, %d sent away", fine, away)
+		}
+		if st := server.dispatcher.Topics(); len(st) != 1 || st[0].Delivered != maxPeerAnswers || st[0].Dropped != uint64(away) {
+			t.Errorf("counted %+v", st)
 		}
 	})
 }

@@ -171,7 +171,9 @@ func (s *Server) serve(ctx context.Context, st network.Stream, free bool) error 
 	defer cancel()
 	defer host.Bound(ctx, st)()
 	a := answer{status: GoAway, text: "too many requests at once"}
-	if free {
+	if !free {
+		s.requests.Refused()
+	} else {
 		q := &asked{ctx: ctx, req: &req, reply: make(chan answer, 1)}
 		r := dispatch.Publish(s.requests, dispatch.Envelope[*asked]{
 			From: string(st.Conn().RemotePeer()), Size: requestSize(&req), Msg: q,

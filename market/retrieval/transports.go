@@ -95,8 +95,7 @@ func QueryTransports(ctx context.Context, h libp2phost.Host, p peer.ID) ([]Trans
 		return nil, err
 	}
 	defer st.Reset()
-	stop := context.AfterFunc(ctx, func() { st.Reset() })
-	defer stop()
+	defer host.Bound(ctx, st)()
 	if err := st.CloseWrite(); err != nil {
 		return nil, err
 	}

@@ -63,6 +63,35 @@ func TestP05FloodOfInboundDials(t *testing.T) {
 	})
 }
 
+// When all places are taken the door is closed at the cheap look, before anything is known of
+// who knocks but its identity; peers to start from and those that we dial pass, and a place
+// that is free again opens it.
+func TestP05TheDoor(t *testing.T) {
+	bans := NewBans(clock.System{})
+	hosts := hosttest.Loopback(t, 1)
+	m := New(hosts[0], bans, newNod(hosts[0], 1), Options{
+		MaxPeers: 3, MaxGuests: 1, Bootstrap: []peer.AddrInfo{{ID: "first"}},
+	}, clock.System{}, hosttest.Quiet())
+	passes := func(dir network.Direction, p peer.ID) bool { return bans.InterceptSecured(dir, p, nil) }
+	for _, p := range []peer.ID{"a", "b", "c"} {
+		if !passes(network.DirInbound, p) {
+			t.Errorf("%s is refused while there is room", p)
+		}
+		m.step(func(now time.Time) []action { return m.table.connected(now, p, true) })
+	}
+	before := bans.Refused()
+	if passes(network.DirInbound, "d") || bans.Refused() != before+1 {
+		t.Errorf("one more is let in, %d were refused", bans.Refused())
+	}
+	if !passes(network.DirInbound, "first") || !passes(network.DirOutbound, "d") {
+		t.Error("a peer to start from, or one that we dial, is refused")
+	}
+	m.step(func(time.Time) []action { return m.table.disconnected("b") })
+	if !passes(network.DirInbound, "d") {
+		t.Error("a free place is not given")
+	}
+}
+
 // A second connection, and the end of one of two, change nothing.
 func TestP06OneSessionAPeer(t *testing.T) {
 	tb := testTable()

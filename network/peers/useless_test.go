@@ -106,7 +106,7 @@ func TestP07Churn(t *testing.T) {
 	if len(gone) < 10 {
 		t.Errorf("only %d left", len(gone))
 	}
-	for _, p := range []peer.ID{"trusted", "young", "old17", "new1"} {
+	for _, p := range []peer.ID{"trusted", "young", "old00", "old17", "new1"} { // old00 is of the best tenth
 		if slices.Contains(gone, p) {
 			t.Errorf("%s had to leave", p)
 		}

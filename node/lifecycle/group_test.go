@@ -285,11 +285,17 @@ func TestL05StartContextBoundsTheStartAlone(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "kept"))
 		var value any
 		g := NewGroup("node", quiet())
-		g.Add("loop", func(ctx context.Context) error { value = ctx.Value(key{}); return untilDone(ctx) })
+		ended := false
+		g.Add("loop", func(ctx context.Context) error {
+			value = ctx.Value(key{})
+			defer func() { ended = true }()
+			return untilDone(ctx)
+		})
 		require.NoError(t, g.Start(ctx))
 		cancel()
 		synctest.Wait()
 		require.Equal(t, Running, g.State())
+		require.False(t, ended, "the part ended with the context of the start")
 		require.Equal(t, "kept", value)
 		require.NoError(t, g.Stop(t.Context()))
 	})

@@ -126,6 +126,12 @@ func TestGenesisDecides(t *testing.T) {
 				if c.ready == 0 && len(hosts[0].Network().Peers()) != 0 {
 					t.Error("two networks are connected")
 				}
+				for i, m := range managers {
+					until, banned := m.Bans().Banned(hosts[1-i].ID())
+					if banned != (c.ready == 0) || banned && (time.Until(until) < 23*time.Hour || time.Until(until) > 24*time.Hour) {
+						t.Errorf("node %d bans the other until %s, %t", i, until, banned)
+					}
+				}
 			})
 		})
 	}

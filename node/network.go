@@ -61,7 +61,7 @@ func (n *Node) buildNetwork(ctx context.Context) error {
 	n.dispatcher = dispatch.New()
 	n.heads = dispatch.NewTopic[hello.Head]("heads")
 	n.gate = inbound.New(inbound.Checks{Block: n.checkBlock, Message: n.checkMessage, Blame: n.blame}, n.dispatcher, n.clk, n.log)
-	n.hello = hello.New(n.host, n.store, n.engine.Weight, n.onHello, n.clk, n.log)
+	n.hello = hello.New(n.host, n.store, n.engine.Weight, n.onHello, n.config.Libp2p.GenesisBan, n.clk, n.log)
 	c := n.config.Libp2p
 	n.peers = peers.New(n.host, bans, n.hello, peers.Options{
 		Bootstrap: bootstrap, Threshold: c.BootstrapMinPeers, Period: c.BootstrapPeriod,
@@ -73,7 +73,7 @@ func (n *Node) buildNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.exchange = exchange.NewClient(n.host, n.peers, exchange.ClientOptions{Answers: answers}, n.clk, n.log)
+	n.exchange = exchange.NewClient(n.host, n.peers, exchange.ClientOptions{MinRate: n.config.Libp2p.MinAnswerRate, Answers: answers}, n.clk, n.log)
 	n.exchangeServer = exchange.NewServer(n.host, n.store, n.dispatcher, n.peers.Report, n.log)
 	n.chainSwap = bitswap.New(n.host, n.store, bitswap.Options{Prefix: bitswap.ChainPrefix}, n.log)
 	return n.buildHeartbeat()

@@ -49,6 +49,11 @@ type Libp2pConfig struct {
 	ConnMgrGrace      time.Duration
 	MaxPeers          int // nodes of the network; two thirds may be inbound
 	MaxGuests         int // other programs, such as Kubo
+	// GenesisBan is how long a peer of another genesis is kept out.
+	GenesisBan time.Duration
+	// MinAnswerRate is how many bytes a second a peer's answer about the chain must bring, over
+	// ten seconds. It is lowered by itself for as long as nobody is quicker.
+	MinAnswerRate int
 	// Offline takes part in no network: the node answers from what it has.
 	Offline bool
 	// AnnounceAddresses are told to others instead of those listened on; NoAnnounceAddresses
@@ -168,6 +173,8 @@ func DefaultConfig() Config {
 			BootstrapPeriod:     time.Second,
 			MaxPeers:            160,
 			MaxGuests:           40,
+			GenesisBan:          24 * time.Hour,
+			MinAnswerRate:       32 << 10,
 			AnnounceAddresses:   []string{},
 			NoAnnounceAddresses: []string{},
 			Relays:              []string{},

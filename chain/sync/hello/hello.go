@@ -25,7 +25,7 @@ import (
 const (
 	maxMessageBytes = 16 << 10 // 128 CIDs take 5.5 kB
 	streamTimeout   = 10 * time.Second
-	genesisBan      = 24 * time.Hour
+	defaultBan      = 24 * time.Hour // of a peer of another genesis
 	offsetWarning   = 5 * time.Second
 	queue           = 256 // greetings that wait for the session layer
 	maxHandlers     = 64  // greetings answered at once
@@ -55,6 +55,7 @@ type Service struct {
 	chain     Chain
 	weigh     func(context.Context, *types.TipSet) (big.Int, error)
 	onHead    func(Head)
+	ban       time.Duration // of a peer of another genesis
 	clk       clock.Clock
 	log       *slog.Logger
 	greetings chan peers.Greeting
@@ -64,12 +65,16 @@ type Service struct {
 var _ peers.Handshake = (*Service)(nil)
 
 // New prepares the greeting; Run answers it. weigh gives the weight of the node's own head;
-// onHead takes each head that a peer of our genesis announces and must not block.
+// onHead takes each head that a peer of our genesis announces and must not block. ban is how
+// long a peer of another genesis is kept out; 0 is a day.
 func New(h libp2phost.Host, chain Chain, weigh func(context.Context, *types.TipSet) (big.Int, error),
-	onHead func(Head), clk clock.Clock, log *slog.Logger,
+	onHead func(Head), ban time.Duration, clk clock.Clock, log *slog.Logger,
 ) *Service {
+	if ban <= 0 {
+		ban = defaultBan
+	}
 	return &Service{
-		host: h, chain: chain, weigh: weigh, onHead: onHead, clk: clk, log: log,
+		host: h, chain: chain, weigh: weigh, onHead: onHead, ban: ban, clk: clk, log: log,
 		greetings: make(chan peers.Greeting, queue),
 		ready:     make(chan struct{}),
 	}
@@ -223,7 +228,7 @@ func malformed(err error) error {
 func (s *Service) check(p peer.ID, m *Message) (Head, error) {
 	if ours := s.chain.Genesis().Cids()[0]; m.GenesisHash != ours {
 		return Head{}, &peers.DropError{
-			Reason: peers.ReasonGenesis, Ban: genesisBan,
+			Reason: peers.ReasonGenesis, Ban: s.ban,
 			Err: fmt.Errorf("%w: %s, ours is %s", ErrGenesis, m.GenesisHash, ours),
 		}
 	}

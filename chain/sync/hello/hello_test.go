@@ -39,7 +39,7 @@ type node struct {
 func newNode(t *testing.T, h *host.Host, chain Chain) *node {
 	t.Helper()
 	n := &node{host: h, heads: make(chan Head, 100)}
-	n.Service = New(h, chain, chaintest.Weigh, func(h Head) { n.heads <- h }, clock.System{}, hosttest.Quiet())
+	n.Service = New(h, chain, chaintest.Weigh, func(h Head) { n.heads <- h }, 0, clock.System{}, hosttest.Quiet())
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -142,7 +142,7 @@ func TestBadGreetings(t *testing.T) {
 	chain := chaintest.New(t)
 	key := chain.Extend(chain.Genesis(), 2, 2, "a").Cids()
 	fine := Message{HeaviestTipSet: key, HeaviestTipSetHeight: 2, HeaviestTipSetWeight: big.NewInt(1), GenesisHash: chain.Genesis().Cids()[0]}
-	s := New(nil, chain, chaintest.Weigh, nil, clock.System{}, hosttest.Quiet())
+	s := New(nil, chain, chaintest.Weigh, nil, 0, clock.System{}, hosttest.Quiet())
 	if _, err := s.check("p", &fine); err != nil {
 		t.Fatalf("a fine greeting: %v", err)
 	}
@@ -174,6 +174,13 @@ func TestBadGreetings(t *testing.T) {
 				t.Errorf("sent as bytes: %v", err)
 			}
 		})
+	}
+	s.ban = time.Minute // as the settings may say
+	other := fine
+	other.GenesisHash = key[0]
+	var d *peers.DropError
+	if _, err := s.check("p", &other); !errors.As(err, &d) || d.Ban != time.Minute {
+		t.Errorf("error %v", err)
 	}
 	many := fine
 	for range 200 {
@@ -273,7 +280,7 @@ func FuzzMessage(f *testing.F) {
 	}
 	f.Add(buf.Bytes())
 	f.Add(buf.Bytes()[:20])
-	s := New(nil, chain, chaintest.Weigh, nil, clock.System{}, hosttest.Quiet())
+	s := New(nil, chain, chaintest.Weigh, nil, 0, clock.System{}, hosttest.Quiet())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := s.read("p", bytes.NewReader(b))
 		if err == nil && (h.Key.IsEmpty() || h.Height < 0 || h.Weight.Sign() < 0) {

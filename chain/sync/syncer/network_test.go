@@ -46,7 +46,7 @@ func startNode(t *testing.T, id int, h *host.Host, chain *chaintest.Chain, boots
 	t.Helper()
 	clk, log := clock.System{}, hosttest.Quiet()
 	n := &node{t: t, id: id, host: h, chain: chain, engine: &chaintest.Engine{Chain: chain.Store}}
-	greet := hello.New(h, chain, chaintest.Weigh, func(h hello.Head) { n.Offer(h.Peer, h.Key, h.Height, h.Weight) }, clk, log)
+	greet := hello.New(h, chain, chaintest.Weigh, func(h hello.Head) { n.Offer(h.Peer, h.Key, h.Height, h.Weight) }, 0, clk, log)
 	n.peers = peers.New(h, peers.NewBans(clk), greet, peers.Options{Bootstrap: bootstrap}, clk, log)
 	disp := dispatch.New()
 	server := exchange.NewServer(h, chain, disp, func(peer.ID, peers.Fault, error) {}, log)

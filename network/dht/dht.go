@@ -70,6 +70,7 @@ type Table struct {
 	kad      *kad.IpfsDHT                       // guarded by mu; set once before ready is closed
 	searches map[uint64]context.CancelCauseFunc // guarded by mu: those under way
 	next     uint64                             // guarded by mu: number of the next search
+	work     sync.WaitGroup                     // the searches; Add under mu and before done is closed
 }
 
 var _ Router = (*Table)(nil)
@@ -107,6 +108,7 @@ func (t *Table) Run(ctx context.Context) error {
 		cancel(ErrClosed)
 	}
 	t.mu.Unlock()
+	t.work.Wait()
 	if err := k.Close(); err != nil {
 		return fmt.Errorf("close the DHT %s: %w", t.prefix, err)
 	}
@@ -133,7 +135,9 @@ func (t *Table) running(ctx context.Context) (*kad.IpfsDHT, context.Context, fun
 	id := t.next
 	t.next++
 	t.searches[id] = cancel
+	t.work.Add(1)
 	return t.kad, ctx, func() {
+		defer t.work.Done()
 		t.mu.Lock()
 		delete(t.searches, id)
 		t.mu.Unlock()
@@ -175,10 +179,11 @@ func (t *Table) FindProvidersAsync(ctx context.Context, c cid.Cid, n int) <-chan
 		return out
 	}
 	found := k.FindProvidersAsync(ctx, c, n)
-	// The goroutine ends with the search, which ends with the caller's context or the table.
+	// The goroutine ends with the search, which ends with the caller's context or the table, and
+	// is waited for by Run.
 	go func() {
-		defer close(out)
 		defer done()
+		defer close(out)
 		for info := range found {
 			select {
 			case out <- info:

@@ -158,6 +158,33 @@ func TestClientMode(t *testing.T) {
 	}
 }
 
+// A search whose results nobody reads has ended when Run has.
+func TestStopWaitsForSearches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hosts := hosttest.Simulated(t, 2, 20*time.Millisecond)
+		d, stop := start(t, hosts[0], "net", dht.Server)
+		other, _ := start(t, hosts[1], "net", dht.Server)
+		hosttest.Listen(t, hosts...)
+		hosttest.Connect(t, hosts[1], hosts[0])
+		time.Sleep(5 * time.Second) // the tables look who is a server
+		c := content(t, "x")
+		if err := other.Provide(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		found := d.FindProvidersAsync(t.Context(), c, 0)
+		synctest.Wait() // it has one to give
+		stop()
+		select {
+		case _, open := <-found:
+			if open {
+				t.Error("a result came after Run")
+			}
+		default:
+			t.Error("the search goes on after Run")
+		}
+	})
+}
+
 // Stopping ends every search and every later call says so.
 func TestStopEndsSearches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

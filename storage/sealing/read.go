@@ -70,8 +70,7 @@ func (s *Sealing) unseal(ctx context.Context, sec sector.Sector) error {
 		s.mu.Unlock()
 		close(done)
 	}()
-	switch sec.State {
-	case sector.Removing, sector.Removed, sector.RemoveFailed:
+	if sec.State.Gone() {
 		return fmt.Errorf("sector %d: %w: it is %s", sec.Number, ErrNotUnsealed, sec.State)
 	}
 	if !sec.CommR.Defined() {

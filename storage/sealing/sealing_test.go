@@ -391,6 +391,42 @@ func TestTerminate(t *testing.T) {
 	})
 }
 
+// Somebody else ends the sector while our message waits: that one can never land, and need not.
+func TestTerminatedByAnother(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		n := r.pledge()
+		r.until(n, sector.Proving)
+		r.chain.Hold(func(in outbox.Intent) bool { return strings.HasPrefix(in.Key, "terminate/") })
+		if err := r.s.Terminate(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		r.until(n, sector.TerminateWait)
+		in := r.chain.Sent("terminate/")[0]
+		in.Key = "another"
+		if res := r.chain.Do(in); res.ExitCode != 0 {
+			t.Fatalf("the other's message failed with %d", res.ExitCode)
+		}
+		r.chain.Hold(nil)
+		r.until(n, sector.TerminateFinality)
+		r.sent("terminate/", 1)
+	})
+}
+
+// A timer runs out in the moment in which its sector is started by hand.
+func TestTimerThatComesTooLate(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.stop()
+		data := testData(12, 200)
+		at := r.add(r.deal(data, 5000), data)
+		if err := r.s.Start(t.Context(), at.Sector); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.s.woken(t.Context(), at.Sector); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestPipelineIsBounded(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.opt.MaxSectors = 2

@@ -41,8 +41,8 @@ type Chain interface {
 // Outbox sends own messages, exactly one an intent also over a kill (chain/outbox).
 type Outbox interface {
 	// Send stores the intent durably and returns. The same key is the same send; with
-	// another content it is refused. After an error that is not the context's, nothing was
-	// sent and the key is free.
+	// another content it is refused. After an error that is neither the context's nor
+	// outbox.ErrUncertain, nothing was sent and the key is free.
 	Send(ctx context.Context, in outbox.Intent) (outbox.ID, error)
 	// Wait blocks until the message is on chain with the wanted confidence.
 	Wait(ctx context.Context, id outbox.ID, confidence abi.ChainEpoch) (*outbox.Result, error)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
@@ -251,4 +252,67 @@ func TestStartPasses(t *testing.T) {
 		d, _ := x.p.Deal(ctx, ds[0].UUID)
 		return d.State == deal.Complete && strings.Contains(d.Error, "start epoch")
 	})
+}
+
+// The publish message cannot be sent, for want of gas say, until the start has passed: the
+// chain would take it never from then on.
+func TestPublishIsNeverSent(t *testing.T) {
+	x := newPair(t, nil)
+	noGas := errors.New("the wallet cannot pay for gas")
+	x.w.set(func() {
+		x.w.refuse = func(in *outbox.Intent) error {
+			if in.Method == builtin.MethodsMarket.PublishStorageDeals {
+				return noGas
+			}
+			return nil
+		}
+	})
+	ds := makeDeals(t, x.c, x.req)
+	ctx := context.Background()
+	eventually(t, "the message is refused", func() bool {
+		d, err := x.p.Deal(ctx, ds[0].UUID)
+		return err == nil && d.State == deal.Published && strings.Contains(d.Error, noGas.Error())
+	})
+	x.w.set(func() { x.w.height += 3000 })
+	eventually(t, "the provider gives it up", func() bool {
+		d, _ := x.p.Deal(ctx, ds[0].UUID)
+		return d.State == deal.Complete && strings.Contains(d.Error, "start epoch") && strings.Contains(d.Error, noGas.Error())
+	})
+}
+
+// An escrow message that may be on its way is not made a second time.
+func TestUncertainEscrow(t *testing.T) {
+	w := newWorld(t)
+	payer := w.account(t, 10)
+	db := openDB(t, filepath.Join(t.TempDir(), "lode.db"))
+	defer closeDB(t, db)
+	ctx := context.Background()
+	out := &uncertain{world: w, recorded: map[string]bool{}}
+	f, err := deal.OpenFunds(ctx, db, w, out, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Ensure(ctx, payer.id, payer.address, big.NewInt(1000)); !errors.Is(err, outbox.ErrUncertain) {
+		t.Fatal(err)
+	}
+	if err := f.Ensure(ctx, payer.id, payer.address, big.NewInt(1000)); err != nil {
+		t.Error(err)
+	}
+	if len(out.recorded) != 1 {
+		t.Errorf("%d messages", len(out.recorded))
+	}
+}
+
+// uncertain is an outbox that records each intent at its first send and can tell no more.
+type uncertain struct {
+	*world
+	recorded map[string]bool
+}
+
+func (u *uncertain) Send(ctx context.Context, in outbox.Intent) (outbox.ID, error) {
+	if !u.recorded[in.Key] {
+		u.recorded[in.Key] = true
+		return 0, outbox.ErrUncertain
+	}
+	return u.world.Send(ctx, in)
 }

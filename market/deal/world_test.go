@@ -71,6 +71,7 @@ type world struct {
 	keys      []string // in order; the id is the position
 	published int      // deals in publish messages that were executed
 	spoil     func(m *outbox.Intent) exitcode.ExitCode
+	refuse    func(m *outbox.Intent) error // of a send, which then has no effect
 
 	sectors map[abi.SectorNumber][]byte // unpadded
 	placed  map[abi.DealID]provider.Placement
@@ -269,6 +270,11 @@ func (w *world) Send(_ context.Context, in outbox.Intent) (outbox.ID, error) {
 			if k == in.Key {
 				return outbox.ID(i), nil
 			}
+		}
+	}
+	if w.refuse != nil {
+		if err := w.refuse(&in); err != nil {
+			return 0, err
 		}
 	}
 	w.sent[in.Key] = in

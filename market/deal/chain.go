@@ -28,6 +28,9 @@ type Chain interface {
 	// Deal reads a published deal; the state is nil until it is active. view.ErrNotFound
 	// when it is not, or no longer, on chain.
 	Deal(ctx context.Context, id abi.DealID) (*market.DealProposal, *market.DealState, error)
+	// ForEachDeal calls f for every deal on chain, until it returns an error. What it gets is
+	// valid during the call.
+	ForEachDeal(ctx context.Context, f func(abi.DealID, *market.DealProposal, *market.DealState) error) error
 	MinerInfo(ctx context.Context, a address.Address) (*miner.MinerInfo, error)
 	// CollateralBounds are the chain's own bounds of a provider's collateral.
 	CollateralBounds(ctx context.Context, size abi.PaddedPieceSize, verified bool) (least, most abi.TokenAmount, err error)

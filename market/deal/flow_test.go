@@ -316,3 +316,42 @@ func (u *uncertain) Send(ctx context.Context, in outbox.Intent) (outbox.ID, erro
 	}
 	return u.world.Send(ctx, in)
 }
+
+// The client sleeps from the transfer until after the deal's start: the chain tells it that the
+// deal is active.
+func TestClientSleepsOverTheStart(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	p, pr := startProvider(t, ctx, w, w, ps, nil)
+	defer func() { pr.stop(t) }()
+	w.set(func() {
+		w.refuse = func(in *outbox.Intent) error {
+			if in.Method == builtin.MethodsMarket.PublishStorageDeals {
+				return errors.New("not yet")
+			}
+			return nil
+		}
+	})
+	c, files, cr := startClient(t, ctx, w, cs)
+	imp := importFile(t, files, content(5000, 2))
+	ds := makeDeals(t, c, client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)})
+	eventually(t, "the data is there", func() bool {
+		d, err := p.Deal(ctx, ds[0].UUID)
+		return err == nil && d.State == deal.Published
+	})
+	cr.stop(t)
+	w.set(func() { w.refuse = nil })
+	eventually(t, "the deal is active", func() bool {
+		d, err := p.Deal(ctx, ds[0].UUID)
+		return err == nil && d.State == deal.Complete && d.Error == ""
+	})
+	w.set(func() { w.height += 3000 })
+	c, _, cr = startClient(t, ctx, w, cs)
+	defer func() { cr.stop(t) }()
+	allIn(t, c, client.Active)
+	if d, err := c.Deal(ctx, ds[0].UUID); err != nil || !d.Found {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

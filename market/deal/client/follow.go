@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peerstore"
@@ -106,6 +107,33 @@ func (c *Client) onChainCID(ctx context.Context, d *Deal) (cid.Cid, error) {
 		return cid.Undef, err
 	}
 	return deal.ProposalCID(d.signed.Proposal, client, provider)
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// search looks for a deal among all on chain, without the provider; nil when it is not there.
+func (c *Client) search(ctx context.Context, d *Deal) (Event, error) {
+	want, err := c.onChainCID(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	var e Event
+	err = c.Chain.ForEachDeal(ctx, func(id abi.DealID, p *market.DealProposal, s *market.DealState) error {
+		if p.PieceCID != d.PieceCID {
+			return ctx.Err()
+		}
+		have, err := p.Cid()
+		if err != nil || !have.Equals(want) {
+			return err
+		}
+		e = OnChain{ID: id, Active: active(s)}
+		return errFound
+	})
+	if err != nil && e == nil {
+		return nil, fmt.Errorf("search the chain for the deal: %w", err)
+	}
+	return e, nil
 }
 
 func active(s *market.DealState) bool { return s != nil && s.SectorStartEpoch > 0 }

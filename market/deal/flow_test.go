@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -353,5 +354,52 @@ func TestClientSleepsOverTheStart(t *testing.T) {
 	allIn(t, c, client.Active)
 	if d, err := c.Deal(ctx, ds[0].UUID); err != nil || !d.Found {
 		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// A kill between a deal's end and the removal of its data leaves a file; the next start does
+// away with it, and with nothing else.
+func TestStagingIsSwept(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	p, pr := startProvider(t, ctx, w, w, ps, func(c *provider.Config) { c.PublishWait = time.Hour })
+	c, files, cr := startClient(t, ctx, w, cs)
+	defer func() { cr.stop(t) }()
+	imp := importFile(t, files, content(5000, 2))
+	req := client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)}
+	ended := makeDeals(t, c, req)[0].UUID
+	req.Start = 4000
+	live := makeDeals(t, c, req)[0].UUID
+	eventually(t, "the data is there", func() bool {
+		d, err := p.Deal(ctx, live)
+		e, eerr := p.Deal(ctx, ended)
+		return err == nil && eerr == nil && d.State == deal.Transferred && e.State == deal.Transferred
+	})
+	if err := p.Cancel(ctx, ended); err != nil {
+		t.Fatal(err)
+	}
+	pr.stop(t)
+	staging := filepath.Join(ps.dir, "staging")
+	left := []string{ended.String() + ".data", ended.String() + ".data.tmp", uuid.NewString() + ".data"}
+	kept := []string{live.String() + ".data", live.String() + ".data.tmp", "notes.txt"}
+	for _, name := range slices.Concat(left, kept[1:]) {
+		if err := os.WriteFile(filepath.Join(staging, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, pr = startProvider(t, ctx, w, w, ps, func(c *provider.Config) { c.PublishWait = time.Hour })
+	defer func() { pr.stop(t) }()
+	for _, name := range left {
+		eventually(t, name+" is gone", func() bool {
+			_, err := os.Stat(filepath.Join(staging, name))
+			return errors.Is(err, os.ErrNotExist)
+		})
+	}
+	for _, name := range kept {
+		if _, err := os.Stat(filepath.Join(staging, name)); err != nil {
+			t.Error(err)
+		}
 	}
 }

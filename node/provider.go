@@ -151,7 +151,9 @@ func (s sealer) SectorStatus(ctx context.Context, number abi.SectorNumber) (deal
 	if err != nil {
 		return dealprovider.SectorStatus{}, err
 	}
-	return dealprovider.SectorStatus{State: string(info.State), Failed: slices.Contains(lost, info.State), Error: info.LastError}, nil
+	return dealprovider.SectorStatus{
+		State: string(info.State), Failed: slices.Contains(lost, info.State), Gone: info.State.Gone(), Error: info.LastError,
+	}, nil
 }
 
 // lost are the states from which a sector will not come to hold its deals.

@@ -403,3 +403,36 @@ func TestStagingIsSwept(t *testing.T) {
 		}
 	}
 }
+
+// What was in a sector that is gone is not offered any more.
+func TestSectorThatIsGoneIsForgotten(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	p, pr := startProvider(t, ctx, w, w, ps, nil)
+	c, files, cr := startClient(t, ctx, w, cs)
+	defer func() { cr.stop(t) }()
+	imp := importFile(t, files, content(5000, 2))
+	req := client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)}
+	gone := makeDeals(t, c, req)[0].UUID
+	allIn(t, c, client.Active)
+	req.Start = 4000
+	stays := makeDeals(t, c, req)[0].UUID
+	allIn(t, c, client.Active)
+	eventually(t, "the provider knows it", func() bool {
+		a, aerr := p.Deal(ctx, gone)
+		b, berr := p.Deal(ctx, stays)
+		return aerr == nil && berr == nil && a.State == deal.Complete && b.State == deal.Complete
+	})
+	a, _ := p.Deal(ctx, gone)
+	b, _ := p.Deal(ctx, stays)
+	pr.stop(t)
+	w.set(func() { w.gone = map[abi.SectorNumber]bool{a.Place.Sector: true} })
+	p, pr = startProvider(t, ctx, w, w, ps, nil)
+	defer func() { pr.stop(t) }()
+	eventually(t, "the first sector is forgotten", func() bool {
+		left, err := p.Index.Piece(ctx, a.Signed.Proposal.PieceCID)
+		return err == nil && len(left) == 1 && left[0].Sector == b.Place.Sector
+	})
+}

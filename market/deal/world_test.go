@@ -76,6 +76,7 @@ type world struct {
 	sectors map[abi.SectorNumber][]byte // unpadded
 	placed  map[abi.DealID]provider.Placement
 	sealed  bool // pieces become active as soon as asked about
+	gone    map[abi.SectorNumber]bool
 }
 
 const sectorSize = 32 << 10
@@ -388,6 +389,9 @@ func (w *world) AddPiece(_ context.Context, p provider.Piece, r io.Reader) (prov
 func (w *world) SectorStatus(_ context.Context, n abi.SectorNumber) (provider.SectorStatus, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.gone[n] {
+		return provider.SectorStatus{State: "Removed", Failed: true, Gone: true}, nil
+	}
 	if !w.sealed {
 		return provider.SectorStatus{State: "PreCommit1"}, nil
 	}

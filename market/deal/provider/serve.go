@@ -55,6 +55,7 @@ func (p *Provider) Run(ctx context.Context) error {
 		begin(d.UUID)
 	}
 	all.Go(func() { p.runPublisher(ctx) })
+	all.Go(func() { p.forget(ctx) })
 	defer p.handle(ctx)()
 	for {
 		select {

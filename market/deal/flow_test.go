@@ -436,3 +436,34 @@ func TestSectorThatIsGoneIsForgotten(t *testing.T) {
 		return err == nil && len(left) == 1 && left[0].Sector == b.Place.Sector
 	})
 }
+
+// A reorg gives the deal another number, and its own to a deal of others that is active.
+func TestReorgRenumbersTheDeal(t *testing.T) {
+	ctx := context.Background()
+	x := newPair(t, nil)
+	x.w.set(func() { x.w.sealed = false })
+	id := makeDeals(t, x.c, x.req)[0].UUID
+	eventually(t, "it is sealing", func() bool {
+		d, err := x.p.Deal(ctx, id)
+		c, cerr := x.c.Deal(ctx, id)
+		return err == nil && cerr == nil && d.State == deal.Indexed && c.State == client.Sealing
+	})
+	x.w.set(func() {
+		other := *x.w.deals[0]
+		x.w.deals[7], x.w.placed[7] = x.w.deals[0], x.w.placed[0]
+		other.StartEpoch++
+		x.w.deals[0] = &other
+		delete(x.w.placed, 0)
+		x.w.states[0] = &market.DealState{SectorStartEpoch: 1, LastUpdatedEpoch: -1, SlashEpoch: -1}
+	})
+	eventually(t, "both know the new number", func() bool {
+		d, err := x.p.Deal(ctx, id)
+		c, cerr := x.c.Deal(ctx, id)
+		return err == nil && cerr == nil && d.DealID == 7 && c.DealID == 7
+	})
+	if d, err := x.p.Deal(ctx, id); err != nil || d.State != deal.Indexed {
+		t.Errorf("the provider's deal is %s, %v", d.State, err)
+	}
+	x.w.set(func() { x.w.sealed = true })
+	allIn(t, x.c, client.Active)
+}

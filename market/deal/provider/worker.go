@@ -196,7 +196,10 @@ func (p *Provider) watch(ctx context.Context, d *Deal) (Event, error) {
 	if err := p.dropStaged(d); err != nil {
 		return nil, fmt.Errorf("staging: %w", err)
 	}
-	_, state, err := p.Chain.Deal(ctx, d.DealID)
+	id, state, err := deal.Locate(ctx, p.Chain, d.DealID, d.Signed.Proposal)
+	if err == nil && id != d.DealID {
+		return Renumbered{id}, nil // the sector finds that out by itself
+	}
 	h, herr := p.Chain.Height(ctx)
 	switch {
 	case herr != nil:

@@ -467,3 +467,35 @@ func TestReorgRenumbersTheDeal(t *testing.T) {
 	x.w.set(func() { x.w.sealed = true })
 	allIn(t, x.c, client.Active)
 }
+
+// The same wish again, since its answer was lost say, is the same deal; after it has ended it is
+// a new one.
+func TestSameDealIsNotMadeTwice(t *testing.T) {
+	ctx := context.Background()
+	x := newPair(t, func(c *provider.Config) { c.PublishWait = time.Hour })
+	first := makeDeals(t, x.c, x.req)
+	again, err := x.c.Make(ctx, x.req)
+	if err != nil || len(again) != 1 || again[0].UUID != first[0].UUID {
+		t.Fatalf("again: %v, %v", again, err)
+	}
+	other := x.req
+	other.Duration = 600_000
+	longer, err := x.c.Make(ctx, other)
+	if err != nil || longer[0].UUID == first[0].UUID {
+		t.Fatalf("for another term: %v, %v", longer, err)
+	}
+	eventually(t, "the data is there", func() bool {
+		d, err := x.p.Deal(ctx, first[0].UUID)
+		return err == nil && d.State == deal.Transferred
+	})
+	if err := x.p.Cancel(ctx, first[0].UUID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first has ended", func() bool {
+		d, err := x.c.Deal(ctx, first[0].UUID)
+		return err == nil && d.State.Ended()
+	})
+	if again, err = x.c.Make(ctx, x.req); err != nil || again[0].UUID == first[0].UUID {
+		t.Fatalf("after its end: %v, %v", again, err)
+	}
+}

@@ -146,7 +146,15 @@ func (n *Node) contentRoots(ctx context.Context) ([]cid.Cid, error) {
 		return nil, err
 	}
 	for _, d := range deals {
-		if d.Place.Size > 0 && d.DataRoot.Defined() {
+		if d.Place.Size == 0 || !d.DataRoot.Defined() {
+			continue
+		}
+		// Also a piece without the root itself: who looks for the file finds this part here.
+		kept, err := n.pieces.Piece(ctx, d.Signed.Proposal.PieceCID)
+		if err != nil {
+			return nil, err
+		}
+		if len(kept) > 0 {
 			out = append(out, d.DataRoot)
 		}
 	}

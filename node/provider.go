@@ -93,17 +93,30 @@ func (n *Node) buildProvider(ctx context.Context) error {
 	return nil
 }
 
-// takePreseal takes over sectors that were sealed before the network began.
-func takePreseal(ctx context.Context, s *sealing.Sealing, dir string) error {
+// takenSuffix ends the name of a folder of pre-sealed sectors that were taken over.
+const takenSuffix = ".taken"
+
+// takePreseal takes over sectors that were sealed before the network began. The folder goes at
+// once, by another name, and then its files one by one: a kill in between must leave no folder
+// that looks like one to take over and is not whole.
+func takePreseal(ctx context.Context, s presealed, dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return os.RemoveAll(dir + takenSuffix)
 	} else if err != nil {
 		return err
 	}
 	if err := s.ImportPreseal(ctx, dir); err != nil {
 		return fmt.Errorf("pre-sealed sectors: %w", err)
 	}
-	return os.RemoveAll(dir)
+	if err := os.Rename(dir, dir+takenSuffix); err != nil {
+		return fmt.Errorf("pre-sealed sectors: %w", err)
+	}
+	return os.RemoveAll(dir + takenSuffix)
+}
+
+// presealed takes over pre-sealed sectors (sealing.Sealing).
+type presealed interface {
+	ImportPreseal(ctx context.Context, dir string) error
 }
 
 func (n *Node) sealingOptions() sealing.Options {
@@ -151,7 +164,9 @@ func (s sealer) SectorStatus(ctx context.Context, number abi.SectorNumber) (deal
 	if err != nil {
 		return dealprovider.SectorStatus{}, err
 	}
-	return dealprovider.SectorStatus{State: string(info.State), Failed: slices.Contains(lost, info.State), Error: info.LastError}, nil
+	return dealprovider.SectorStatus{
+		State: string(info.State), Failed: slices.Contains(lost, info.State), Gone: info.State.Gone(), Error: info.LastError,
+	}, nil
 }
 
 // lost are the states from which a sector will not come to hold its deals.

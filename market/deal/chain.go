@@ -28,6 +28,9 @@ type Chain interface {
 	// Deal reads a published deal; the state is nil until it is active. view.ErrNotFound
 	// when it is not, or no longer, on chain.
 	Deal(ctx context.Context, id abi.DealID) (*market.DealProposal, *market.DealState, error)
+	// ForEachDeal calls f for every deal on chain, until it returns an error. What it gets is
+	// valid during the call.
+	ForEachDeal(ctx context.Context, f func(abi.DealID, *market.DealProposal, *market.DealState) error) error
 	MinerInfo(ctx context.Context, a address.Address) (*miner.MinerInfo, error)
 	// CollateralBounds are the chain's own bounds of a provider's collateral.
 	CollateralBounds(ctx context.Context, size abi.PaddedPieceSize, verified bool) (least, most abi.TokenAmount, err error)
@@ -41,8 +44,8 @@ type Chain interface {
 // Outbox sends own messages, exactly one an intent also over a kill (chain/outbox).
 type Outbox interface {
 	// Send stores the intent durably and returns. The same key is the same send; with
-	// another content it is refused. After an error that is not the context's, nothing was
-	// sent and the key is free.
+	// another content it is refused. After an error that is neither the context's nor
+	// outbox.ErrUncertain, nothing was sent and the key is free.
 	Send(ctx context.Context, in outbox.Intent) (outbox.ID, error)
 	// Wait blocks until the message is on chain with the wanted confidence.
 	Wait(ctx context.Context, id outbox.ID, confidence abi.ChainEpoch) (*outbox.Result, error)

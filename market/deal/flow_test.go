@@ -8,12 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
@@ -251,4 +253,249 @@ func TestStartPasses(t *testing.T) {
 		d, _ := x.p.Deal(ctx, ds[0].UUID)
 		return d.State == deal.Complete && strings.Contains(d.Error, "start epoch")
 	})
+}
+
+// The publish message cannot be sent, for want of gas say, until the start has passed: the
+// chain would take it never from then on.
+func TestPublishIsNeverSent(t *testing.T) {
+	x := newPair(t, nil)
+	noGas := errors.New("the wallet cannot pay for gas")
+	x.w.set(func() {
+		x.w.refuse = func(in *outbox.Intent) error {
+			if in.Method == builtin.MethodsMarket.PublishStorageDeals {
+				return noGas
+			}
+			return nil
+		}
+	})
+	ds := makeDeals(t, x.c, x.req)
+	ctx := context.Background()
+	eventually(t, "the message is refused", func() bool {
+		d, err := x.p.Deal(ctx, ds[0].UUID)
+		return err == nil && d.State == deal.Published && strings.Contains(d.Error, noGas.Error())
+	})
+	x.w.set(func() { x.w.height += 3000 })
+	eventually(t, "the provider gives it up", func() bool {
+		d, _ := x.p.Deal(ctx, ds[0].UUID)
+		return d.State == deal.Complete && strings.Contains(d.Error, "start epoch") && strings.Contains(d.Error, noGas.Error())
+	})
+}
+
+// An escrow message that may be on its way is not made a second time.
+func TestUncertainEscrow(t *testing.T) {
+	w := newWorld(t)
+	payer := w.account(t, 10)
+	db := openDB(t, filepath.Join(t.TempDir(), "lode.db"))
+	defer closeDB(t, db)
+	ctx := context.Background()
+	out := &uncertain{world: w, recorded: map[string]bool{}}
+	f, err := deal.OpenFunds(ctx, db, w, out, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Ensure(ctx, payer.id, payer.address, big.NewInt(1000)); !errors.Is(err, outbox.ErrUncertain) {
+		t.Fatal(err)
+	}
+	if err := f.Ensure(ctx, payer.id, payer.address, big.NewInt(1000)); err != nil {
+		t.Error(err)
+	}
+	if len(out.recorded) != 1 {
+		t.Errorf("%d messages", len(out.recorded))
+	}
+}
+
+// uncertain is an outbox that records each intent at its first send and can tell no more.
+type uncertain struct {
+	*world
+	recorded map[string]bool
+}
+
+func (u *uncertain) Send(ctx context.Context, in outbox.Intent) (outbox.ID, error) {
+	if !u.recorded[in.Key] {
+		u.recorded[in.Key] = true
+		return 0, outbox.ErrUncertain
+	}
+	return u.world.Send(ctx, in)
+}
+
+// The client sleeps from the transfer until after the deal's start: the chain tells it that the
+// deal is active.
+func TestClientSleepsOverTheStart(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	p, pr := startProvider(t, ctx, w, w, ps, nil)
+	defer func() { pr.stop(t) }()
+	w.set(func() {
+		w.refuse = func(in *outbox.Intent) error {
+			if in.Method == builtin.MethodsMarket.PublishStorageDeals {
+				return errors.New("not yet")
+			}
+			return nil
+		}
+	})
+	c, files, cr := startClient(t, ctx, w, cs)
+	imp := importFile(t, files, content(5000, 2))
+	ds := makeDeals(t, c, client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)})
+	eventually(t, "the data is there", func() bool {
+		d, err := p.Deal(ctx, ds[0].UUID)
+		return err == nil && d.State == deal.Published
+	})
+	cr.stop(t)
+	w.set(func() { w.refuse = nil })
+	eventually(t, "the deal is active", func() bool {
+		d, err := p.Deal(ctx, ds[0].UUID)
+		return err == nil && d.State == deal.Complete && d.Error == ""
+	})
+	w.set(func() { w.height += 3000 })
+	c, _, cr = startClient(t, ctx, w, cs)
+	defer func() { cr.stop(t) }()
+	allIn(t, c, client.Active)
+	if d, err := c.Deal(ctx, ds[0].UUID); err != nil || !d.Found {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// A kill between a deal's end and the removal of its data leaves a file; the next start does
+// away with it, and with nothing else.
+func TestStagingIsSwept(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	p, pr := startProvider(t, ctx, w, w, ps, func(c *provider.Config) { c.PublishWait = time.Hour })
+	c, files, cr := startClient(t, ctx, w, cs)
+	defer func() { cr.stop(t) }()
+	imp := importFile(t, files, content(5000, 2))
+	req := client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)}
+	ended := makeDeals(t, c, req)[0].UUID
+	req.Start = 4000
+	live := makeDeals(t, c, req)[0].UUID
+	eventually(t, "the data is there", func() bool {
+		d, err := p.Deal(ctx, live)
+		e, eerr := p.Deal(ctx, ended)
+		return err == nil && eerr == nil && d.State == deal.Transferred && e.State == deal.Transferred
+	})
+	if err := p.Cancel(ctx, ended); err != nil {
+		t.Fatal(err)
+	}
+	pr.stop(t)
+	staging := filepath.Join(ps.dir, "staging")
+	left := []string{ended.String() + ".data", ended.String() + ".data.tmp", uuid.NewString() + ".data"}
+	kept := []string{live.String() + ".data", live.String() + ".data.tmp", "notes.txt"}
+	for _, name := range slices.Concat(left, kept[1:]) {
+		if err := os.WriteFile(filepath.Join(staging, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, pr = startProvider(t, ctx, w, w, ps, func(c *provider.Config) { c.PublishWait = time.Hour })
+	defer func() { pr.stop(t) }()
+	for _, name := range left {
+		eventually(t, name+" is gone", func() bool {
+			_, err := os.Stat(filepath.Join(staging, name))
+			return errors.Is(err, os.ErrNotExist)
+		})
+	}
+	for _, name := range kept {
+		if _, err := os.Stat(filepath.Join(staging, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What was in a sector that is gone is not offered any more.
+func TestSectorThatIsGoneIsForgotten(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	p, pr := startProvider(t, ctx, w, w, ps, nil)
+	c, files, cr := startClient(t, ctx, w, cs)
+	defer func() { cr.stop(t) }()
+	imp := importFile(t, files, content(5000, 2))
+	req := client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)}
+	gone := makeDeals(t, c, req)[0].UUID
+	allIn(t, c, client.Active)
+	req.Start = 4000
+	stays := makeDeals(t, c, req)[0].UUID
+	allIn(t, c, client.Active)
+	eventually(t, "the provider knows it", func() bool {
+		a, aerr := p.Deal(ctx, gone)
+		b, berr := p.Deal(ctx, stays)
+		return aerr == nil && berr == nil && a.State == deal.Complete && b.State == deal.Complete
+	})
+	a, _ := p.Deal(ctx, gone)
+	b, _ := p.Deal(ctx, stays)
+	pr.stop(t)
+	w.set(func() { w.gone = map[abi.SectorNumber]bool{a.Place.Sector: true} })
+	p, pr = startProvider(t, ctx, w, w, ps, nil)
+	defer func() { pr.stop(t) }()
+	eventually(t, "the first sector is forgotten", func() bool {
+		left, err := p.Index.Piece(ctx, a.Signed.Proposal.PieceCID)
+		return err == nil && len(left) == 1 && left[0].Sector == b.Place.Sector
+	})
+}
+
+// A reorg gives the deal another number, and its own to a deal of others that is active.
+func TestReorgRenumbersTheDeal(t *testing.T) {
+	ctx := context.Background()
+	x := newPair(t, nil)
+	x.w.set(func() { x.w.sealed = false })
+	id := makeDeals(t, x.c, x.req)[0].UUID
+	eventually(t, "it is sealing", func() bool {
+		d, err := x.p.Deal(ctx, id)
+		c, cerr := x.c.Deal(ctx, id)
+		return err == nil && cerr == nil && d.State == deal.Indexed && c.State == client.Sealing
+	})
+	x.w.set(func() {
+		other := *x.w.deals[0]
+		x.w.deals[7], x.w.placed[7] = x.w.deals[0], x.w.placed[0]
+		other.StartEpoch++
+		x.w.deals[0] = &other
+		delete(x.w.placed, 0)
+		x.w.states[0] = &market.DealState{SectorStartEpoch: 1, LastUpdatedEpoch: -1, SlashEpoch: -1}
+	})
+	eventually(t, "both know the new number", func() bool {
+		d, err := x.p.Deal(ctx, id)
+		c, cerr := x.c.Deal(ctx, id)
+		return err == nil && cerr == nil && d.DealID == 7 && c.DealID == 7
+	})
+	if d, err := x.p.Deal(ctx, id); err != nil || d.State != deal.Indexed {
+		t.Errorf("the provider's deal is %s, %v", d.State, err)
+	}
+	x.w.set(func() { x.w.sealed = true })
+	allIn(t, x.c, client.Active)
+}
+
+// The same wish again, since its answer was lost say, is the same deal; after it has ended it is
+// a new one.
+func TestSameDealIsNotMadeTwice(t *testing.T) {
+	ctx := context.Background()
+	x := newPair(t, func(c *provider.Config) { c.PublishWait = time.Hour })
+	first := makeDeals(t, x.c, x.req)
+	again, err := x.c.Make(ctx, x.req)
+	if err != nil || len(again) != 1 || again[0].UUID != first[0].UUID {
+		t.Fatalf("again: %v, %v", again, err)
+	}
+	other := x.req
+	other.Duration = 600_000
+	longer, err := x.c.Make(ctx, other)
+	if err != nil || longer[0].UUID == first[0].UUID {
+		t.Fatalf("for another term: %v, %v", longer, err)
+	}
+	eventually(t, "the data is there", func() bool {
+		d, err := x.p.Deal(ctx, first[0].UUID)
+		return err == nil && d.State == deal.Transferred
+	})
+	if err := x.p.Cancel(ctx, first[0].UUID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first has ended", func() bool {
+		d, err := x.c.Deal(ctx, first[0].UUID)
+		return err == nil && d.State.Ended()
+	})
+	if again, err = x.c.Make(ctx, x.req); err != nil || again[0].UUID == first[0].UUID {
+		t.Fatalf("after its end: %v, %v", again, err)
+	}
 }

@@ -141,7 +141,7 @@ func (f *Funds) send(ctx context.Context, id int64, in *outbox.Intent) error {
 	in.Key = fmt.Sprintf("market/escrow/%d", id)
 	sent, err := f.outbox.Send(ctx, *in)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, outbox.ErrUncertain) {
 			return err // it may have been sent
 		}
 		return errors.Join(err, f.end(ctx, id))

@@ -3,6 +3,7 @@ package deal_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -196,6 +197,8 @@ func TestRejections(t *testing.T) {
 			online(m, "http://x/", 1)
 		}, []string{"start epoch", "at most 41420"}},
 		{"no size", func(m *deal.Params, _ *market.DealProposal) { online(m, "http://x/", 0) }, []string{"transfer size"}},
+		{"more than the piece", func(m *deal.Params, _ *market.DealProposal) { online(m, "http://x/", 1<<40) }, []string{"transfer size", "1 to "}},
+		{"offline and more than the piece", func(m *deal.Params, _ *market.DealProposal) { m.Transfer.Size = math.MaxUint64 - 10 }, []string{"transfer size", "0 to "}},
 		{"no url", func(m *deal.Params, _ *market.DealProposal) { online(m, "", 10) }, []string{"transfer", "no URL"}},
 		{"uuid", func(m *deal.Params, _ *market.DealProposal) { m.DealUUID = []byte{1} }, []string{"deal UUID", "16 bytes"}},
 	} {

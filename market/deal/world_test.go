@@ -71,10 +71,12 @@ type world struct {
 	keys      []string // in order; the id is the position
 	published int      // deals in publish messages that were executed
 	spoil     func(m *outbox.Intent) exitcode.ExitCode
+	refuse    func(m *outbox.Intent) error // of a send, which then has no effect
 
 	sectors map[abi.SectorNumber][]byte // unpadded
 	placed  map[abi.DealID]provider.Placement
 	sealed  bool // pieces become active as soon as asked about
+	gone    map[abi.SectorNumber]bool
 }
 
 const sectorSize = 32 << 10
@@ -271,6 +273,11 @@ func (w *world) Send(_ context.Context, in outbox.Intent) (outbox.ID, error) {
 			}
 		}
 	}
+	if w.refuse != nil {
+		if err := w.refuse(&in); err != nil {
+			return 0, err
+		}
+	}
 	w.sent[in.Key] = in
 	w.keys = append(w.keys, in.Key)
 	w.results[in.Key] = w.execute(in)
@@ -382,6 +389,9 @@ func (w *world) AddPiece(_ context.Context, p provider.Piece, r io.Reader) (prov
 func (w *world) SectorStatus(_ context.Context, n abi.SectorNumber) (provider.SectorStatus, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.gone[n] {
+		return provider.SectorStatus{State: "Removed", Failed: true, Gone: true}, nil
+	}
 	if !w.sealed {
 		return provider.SectorStatus{State: "PreCommit1"}, nil
 	}

@@ -114,21 +114,44 @@ func (x *Index) AddBlocks(ctx context.Context, deal abi.DealID, r io.Reader) (in
 	}
 }
 
-// Remove forgets a deal's piece and its blocks.
-func (x *Index) Remove(ctx context.Context, deal abi.DealID) error {
-	tx, err := x.db.BeginTx(ctx, nil)
-	if err == nil {
-		defer tx.Rollback()
-		_, err = tx.ExecContext(ctx, `DELETE FROM pieces_block WHERE piece IN (SELECT id FROM pieces_piece WHERE deal=?)`, int64(deal))
-	}
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `DELETE FROM pieces_piece WHERE deal=?`, int64(deal))
-	}
-	if err == nil {
-		err = tx.Commit()
-	}
+// Sectors lists the sectors that have pieces, by number.
+func (x *Index) Sectors(ctx context.Context) ([]abi.SectorNumber, error) {
+	rows, err := x.db.QueryContext(ctx, `SELECT DISTINCT sector FROM pieces_piece ORDER BY sector`)
 	if err != nil {
-		return fmt.Errorf("forget the piece of deal %d: %w", deal, err)
+		return nil, fmt.Errorf("sectors of pieces: %w", err)
+	}
+	defer rows.Close()
+	var out []abi.SectorNumber
+	for rows.Next() {
+		var n abi.SectorNumber
+		if err := rows.Scan(&n); err != nil {
+			return nil, fmt.Errorf("sectors of pieces: %w", err)
+		}
+		out = append(out, n)
+	}
+	return out, rows.Err()
+}
+
+// Forget drops the pieces of a sector with their blocks. When it is interrupted, some are
+// left, and it is to be called again.
+func (x *Index) Forget(ctx context.Context, sector abi.SectorNumber) error {
+	for _, q := range []string{
+		`DELETE FROM pieces_block WHERE (mh, piece) IN (
+ SELECT b.mh, b.piece FROM pieces_piece p JOIN pieces_block b ON b.piece=p.id WHERE p.sector=? LIMIT ?)`,
+		`DELETE FROM pieces_piece WHERE id IN (SELECT id FROM pieces_piece WHERE sector=? LIMIT ?)`,
+	} {
+		for {
+			res, err := x.db.ExecContext(ctx, q, int64(sector), batch)
+			if err != nil {
+				return fmt.Errorf("forget the pieces of sector %d: %w", sector, err)
+			}
+			if n, err := res.RowsAffected(); err != nil || n == 0 {
+				if err != nil {
+					return fmt.Errorf("forget the pieces of sector %d: %w", sector, err)
+				}
+				break
+			}
+		}
 	}
 	return nil
 }

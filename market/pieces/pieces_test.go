@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -125,8 +126,16 @@ func TestBlocksComeFromPieces(t *testing.T) {
 	if _, err := bs.Get(ctx, raw(all[0])); err == nil || ipld.IsNotFound(err) {
 		t.Errorf("a block whose sector cannot be read: %v", err)
 	}
-	if err := x.Remove(ctx, l.Deal); err != nil {
+	other := l
+	other.Sector, other.Deal = 8, 4
+	if err := x.Add(ctx, other); err != nil {
 		t.Fatal(err)
+	}
+	if err := x.Forget(ctx, l.Sector); err != nil {
+		t.Fatal(err)
+	}
+	if of, err := x.Sectors(ctx); err != nil || !slices.Equal(of, []abi.SectorNumber{8}) {
+		t.Errorf("sectors %v (%v)", of, err)
 	}
 	if ok, err := bs.Has(ctx, raw(all[0])); ok || err != nil {
 		t.Errorf("after removal: %v %v", ok, err)

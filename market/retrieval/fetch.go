@@ -121,16 +121,16 @@ func (f *Fetcher) Write(ctx context.Context, r Request, w io.Writer) (Progress, 
 		if err != nil {
 			return fail(err)
 		}
-		s.endpoints = es
-		if err := s.start(ctx); err != nil {
-			return fail(err)
-		}
-		defer s.close()
 		defer func() {
 			for _, e := range es {
 				e.client.CloseIdleConnections()
 			}
 		}()
+		s.endpoints = es
+		if err := s.start(ctx); err != nil {
+			return fail(err)
+		}
+		defer s.close()
 	}
 	return walkFile(ctx, s, r, w)
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/boxo/ipld/unixfs"
@@ -50,6 +52,31 @@ func TestFetchNothing(t *testing.T) {
 	}
 	if got, err := fetch(t, c, serve(t, &store).URL); err != nil || len(got) != 0 {
 		t.Fatalf("%d bytes came back (%v)", len(got), err)
+	}
+}
+
+// A retrieval that finds nothing keeps no connection: the server, which would keep it for
+// ever, sees it closed.
+func TestFetchInVainLeavesNoConnection(t *testing.T) {
+	var store types.MemBlocks
+	imp := file(t, &store, content(100, 1))
+	closed := make(chan struct{}, 1)
+	srv := httptest.NewUnstartedServer(New(Config{}, nil, &types.MemBlocks{}, nil, nil, quiet).Handler())
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	var missing Missing
+	if _, err := fetch(t, imp.Root, srv.URL); !errors.As(err, &missing) {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case <-closed:
+	case <-time.After(time.Minute): // names what never came
+		t.Error("the connection is kept")
 	}
 }
 

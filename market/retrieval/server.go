@@ -83,7 +83,7 @@ func (s *Server) Sent() uint64 { return s.sent.Load() }
 // Handler serves the routes, with their limits and headers for browsers.
 func (s *Server) Handler() http.Handler {
 	slots := make(chan struct{}, s.cfg.Requests)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return transfer.Bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
@@ -108,7 +108,7 @@ func (s *Server) Handler() http.Handler {
 			return
 		}
 		s.mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // Run serves the libp2p protocols until the context ends. Plain HTTP is served by whoever

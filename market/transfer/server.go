@@ -28,10 +28,11 @@ type Payloads interface {
 }
 
 // Handler serves payloads: GET of any path with HTTP basic authorization, the token as the
-// password. Ranges work. At most limit transfers run at a time, others get 503.
+// password. Ranges work. At most limit transfers run at a time, others get 503; one whose
+// reader takes nothing for a while ends.
 func Handler(p Payloads, limit int, log *slog.Logger) http.Handler {
 	slots := make(chan struct{}, limit)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return Bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
@@ -63,7 +64,7 @@ func Handler(p Payloads, limit int, log *slog.Logger) http.Handler {
 		defer body.Close()
 		w.Header().Set("Content-Type", "application/vnd.ipld.car")
 		http.ServeContent(w, r, "", time.Time{}, body)
-	})
+	}))
 }
 
 // ServeStreams serves HTTP on streams of one protocol until the context ends. It waits for

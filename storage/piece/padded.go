@@ -14,12 +14,13 @@ var ErrTooLong = errors.New("payload is longer than its piece")
 // Padded reads a payload and then zeros up to the unpadded size of a piece. A payload that
 // is longer gives ErrTooLong after the piece's bytes. The size must be valid.
 func Padded(r io.Reader, size abi.PaddedPieceSize) io.Reader {
-	return &padded{r: r, left: int64(size.Unpadded())}
+	return &padded{r: r, left: int64(size.Unpadded()), size: int64(size.Unpadded())}
 }
 
 type padded struct {
 	r    io.Reader // nil: the payload has ended
 	left int64
+	size int64 // unpadded
 }
 
 // Read implements io.Reader.
@@ -56,7 +57,7 @@ func (p *padded) end() error {
 	var one [1]byte
 	n, err := io.ReadFull(p.r, one[:])
 	if n > 0 {
-		return fmt.Errorf("%w of %d bytes", ErrTooLong, p.left)
+		return fmt.Errorf("%w, which holds %d bytes", ErrTooLong, p.size)
 	}
 	if errors.Is(err, io.EOF) {
 		p.r = nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -34,6 +35,9 @@ func TestPadded(t *testing.T) {
 			got, err := io.ReadAll(Padded(c.payload, 256))
 			if !errors.Is(err, c.err) {
 				t.Fatalf("got %v want %v", err, c.err)
+			}
+			if errors.Is(err, ErrTooLong) && !strings.Contains(err.Error(), "254 bytes") {
+				t.Errorf("the error does not tell the size: %v", err)
 			}
 			if c.err != nil {
 				return

@@ -96,7 +96,8 @@ func New(d Deps, opt Options) (*Proving, error) {
 	}, nil
 }
 
-// Run proves deadline after deadline until the context ends.
+// Run proves deadline after deadline until the context ends. It may be called again after it
+// returned.
 func (p *Proving) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -169,4 +170,11 @@ func (p *Proving) begin(d *dline.Info) bool {
 	}
 	p.windows[d.Open] = &window{info: *d, status: Waiting}
 	return true
+}
+
+// forget lets a window be begun again.
+func (p *Proving) forget(d *dline.Info) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.windows, d.Open)
 }

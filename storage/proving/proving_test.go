@@ -233,6 +233,29 @@ func TestRestartInTheWindow(t *testing.T) {
 	})
 }
 
+// The provider's role is switched off and on again, or goes down and comes back, while a
+// window is worked on: the same Proving runs again and takes the window up.
+func TestRunAgainInTheWindow(t *testing.T) {
+	inTime(t, 1, func(t *testing.T, r *rig) {
+		d := r.open(0)
+		r.to(d.Challenge + 1)
+		if s := r.deadline(d.Index).Status; s != Ready {
+			t.Fatalf("status %s, the test is not what it was", s)
+		}
+		r.stop()
+		r.run()
+		r.to(d.Close + 1)
+		r.counters(Counters{OnTime: 1})
+		if n := len(r.chain.Sent("windowpost/")); n != 1 {
+			t.Errorf("%d messages", n)
+		}
+		r.stop()
+		r.run()
+		r.tick(1)
+		r.counters(Counters{OnTime: 1})
+	})
+}
+
 func TestWinningPoSt(t *testing.T) {
 	inTime(t, 4, func(t *testing.T, r *rig) {
 		active, err := r.chain.Now().ActiveSectors(t.Context(), r.chain.Miner)

@@ -90,6 +90,11 @@ func (r *rig) start(log *slog.Logger) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.run()
+}
+
+// run runs the Proving that there is.
+func (r *rig) run() {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -42,9 +42,16 @@ func (p *Proving) mark(d *dline.Info, s Status, err error) {
 
 // window proves one occurrence of a deadline and watches it until it closes: a reorg may take
 // a proof back. It can be started again after a crash: what is on chain is not proven again,
-// and what was sent is found under its key.
+// and what was sent is found under its key. One that ends before the close is forgotten, so
+// that the next Run takes it up.
 func (p *Proving) window(ctx context.Context, d *dline.Info) {
 	w := &attempt{p: p, d: d, tries: map[uint64]int{}, open: map[uint64]bool{}}
+	over := false
+	defer func() {
+		if !over {
+			p.forget(d)
+		}
+	}()
 	for {
 		head := p.deps.Chain.Head()
 		// A message sent on top of the last epoch would land after the close; and the state
@@ -74,6 +81,7 @@ func (p *Proving) window(ctx context.Context, d *dline.Info) {
 			}
 		}
 	}
+	over = true
 	w.finish()
 }
 

@@ -65,7 +65,8 @@ type Options struct {
 	Lifetime abi.ChainEpoch
 	// Slack is added to the least lifetime the chain accepts; 0: 2880 epochs.
 	Slack abi.ChainEpoch
-	// Labels, Trees and Proofs are how many such jobs run at once; 0: 1.
+	// Labels, Trees and Proofs are how many such jobs run at once; 0: 1. As many sectors as
+	// Labels are unsealed at once.
 	Labels, Trees, Proofs int
 	// MaxSectors bounds the sectors that are sealed at once; AddPiece and Pledge say ErrBusy
 	// beyond. 0: 64.

@@ -129,20 +129,29 @@ func (s *Sealing) chainSectors(ctx context.Context, v *view.View) (map[uint64]st
 	return out, nil
 }
 
+// ended tells whether the chain ended a sector, or has none of it any more.
+func ended(sec sector.Sector, on map[uint64]standing, now abi.ChainEpoch) (ev sector.Ended, ok bool) {
+	st, known := on[uint64(sec.Number)]
+	switch {
+	case known && st.ended && sec.Expiration > 0 && now >= sec.Expiration:
+		return sector.Ended{At: now, Why: "expired"}, true
+	case known && st.ended:
+		return sector.Ended{At: now, Why: "ended by the chain"}, true
+	case !known && sec.Activation > 0 && now > sec.Activation+miner.ChainFinality:
+		return sector.Ended{At: now, Why: "the chain does not have the sector any more"}, true
+	}
+	return sector.Ended{}, false
+}
+
 func (s *Sealing) settle(ctx context.Context, sec sector.Sector, on map[uint64]standing, now abi.ChainEpoch) error {
+	if ev, ok := ended(sec, on, now); ok {
+		return s.event(ctx, sec.Number, ev)
+	}
 	st, known := on[uint64(sec.Number)]
 	s.mu.Lock()
 	local := s.unreadable[sec.Number]
 	s.mu.Unlock()
 	switch {
-	case known && st.ended:
-		why := "ended by the chain"
-		if sec.Expiration > 0 && now >= sec.Expiration {
-			why = "expired"
-		}
-		return s.event(ctx, sec.Number, sector.Ended{At: now, Why: why})
-	case !known && sec.Activation > 0 && now > sec.Activation+miner.ChainFinality:
-		return s.event(ctx, sec.Number, sector.Ended{At: now, Why: "the chain does not have the sector any more"})
 	case !known:
 		return nil // a reorg; its messages come back
 	case sec.State == sector.Proving && local != "":

@@ -96,7 +96,7 @@ func (s *Sealing) AddPiece(ctx context.Context, p Piece, r io.Reader) (Placement
 func (s *Sealing) place(ctx context.Context, p Piece) (sector.Sector, sector.Piece, error) {
 	id := p.Deal.DealID
 	sec, err := s.store.OfDeal(ctx, id)
-	if err == nil && sec.State != sector.Removed && sec.State != sector.Removing {
+	if err == nil && !sec.State.Gone() {
 		at, _ := sec.Piece(id)
 		if at.CID != p.CID || at.Size != p.Size {
 			return sec, at, fmt.Errorf("sector %d holds piece %s of %d bytes for it, not %s of %d", sec.Number, at.CID, at.Size, p.CID, p.Size)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/lodenet/lode/proofs/fr32"
 	"github.com/lodenet/lode/proofs/porep"
-	"github.com/lodenet/lode/storage/sector"
 )
 
 // ErrNotUnsealed: nothing readable is left of the sector here.
@@ -43,16 +42,17 @@ func (s *Sealing) ReadPiece(ctx context.Context, n abi.SectorNumber, offset, siz
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("sector %d: %w", n, err)
 		}
-		if err := s.unseal(ctx, sec); err != nil {
+		if err := s.unseal(ctx, n); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// unseal makes the unsealed copy anew; one at a time a sector.
-func (s *Sealing) unseal(ctx context.Context, sec sector.Sector) error {
+// unseal makes the unsealed copy anew; one at a time a sector, and of all as many as are
+// labelled at once, since it takes as much and anybody may ask for it.
+func (s *Sealing) unseal(ctx context.Context, n abi.SectorNumber) error {
 	s.mu.Lock()
-	if done, ok := s.unsealing[sec.Number]; ok {
+	if done, ok := s.unsealing[n]; ok {
 		s.mu.Unlock()
 		select {
 		case <-done:
@@ -62,16 +62,23 @@ func (s *Sealing) unseal(ctx context.Context, sec sector.Sector) error {
 		}
 	}
 	done := make(chan struct{})
-	s.unsealing[sec.Number] = done
+	s.unsealing[n] = done
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		delete(s.unsealing, sec.Number)
+		delete(s.unsealing, n)
 		s.mu.Unlock()
 		close(done)
 	}()
-	switch sec.State {
-	case sector.Removing, sector.Removed, sector.RemoveFailed:
+	if err := lock(ctx, s.unsealers); err != nil {
+		return err
+	}
+	defer unlock(s.unsealers)
+	sec, err := s.store.Get(ctx, n)
+	if err != nil {
+		return err
+	}
+	if sec.State.Gone() {
 		return fmt.Errorf("sector %d: %w: it is %s", sec.Number, ErrNotUnsealed, sec.State)
 	}
 	if !sec.CommR.Defined() {

@@ -51,6 +51,8 @@ type Sealing struct {
 	placing chan struct{} // holds one token; who has it may add a piece
 	timer   chan struct{} // wakes the timers' loop; holds at most one
 
+	unsealers chan struct{} // holds a token for each sector that is being unsealed
+
 	mu         sync.Mutex
 	migrated   bool                               // guarded by mu
 	percent    map[abi.SectorNumber]int           // guarded by mu
@@ -83,6 +85,7 @@ func New(d Deps, opt Options) (*Sealing, error) {
 		migrate:    make(chan struct{}, 1),
 		placing:    make(chan struct{}, 1),
 		timer:      make(chan struct{}, 1),
+		unsealers:  make(chan struct{}, opt.Labels),
 		percent:    map[abi.SectorNumber]int{},
 		unreadable: map[abi.SectorNumber]string{},
 		unsealing:  map[abi.SectorNumber]chan struct{}{},

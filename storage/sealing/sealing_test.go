@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -391,6 +392,42 @@ func TestTerminate(t *testing.T) {
 	})
 }
 
+// Somebody else ends the sector while our message waits: that one can never land, and need not.
+func TestTerminatedByAnother(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		n := r.pledge()
+		r.until(n, sector.Proving)
+		r.chain.Hold(func(in outbox.Intent) bool { return strings.HasPrefix(in.Key, "terminate/") })
+		if err := r.s.Terminate(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		r.until(n, sector.TerminateWait)
+		in := r.chain.Sent("terminate/")[0]
+		in.Key = "another"
+		if res := r.chain.Do(in); res.ExitCode != 0 {
+			t.Fatalf("the other's message failed with %d", res.ExitCode)
+		}
+		r.chain.Hold(nil)
+		r.until(n, sector.TerminateFinality)
+		r.sent("terminate/", 1)
+	})
+}
+
+// A timer runs out in the moment in which its sector is started by hand.
+func TestTimerThatComesTooLate(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.stop()
+		data := testData(12, 200)
+		at := r.add(r.deal(data, 5000), data)
+		if err := r.s.Start(t.Context(), at.Sector); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.s.woken(t.Context(), at.Sector); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestPipelineIsBounded(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.opt.MaxSectors = 2
@@ -452,6 +489,48 @@ func TestPreseal(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.read(Placement{1, 0, 2048}, nil)
+	})
+}
+
+// Unsealing takes what labelling takes, and anybody may ask for it: so many at once as are
+// labelled, the others wait.
+func TestUnsealingIsBounded(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		dir := filepath.Join(r.dir, "preseal")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := WritePreseal(ctx, dir, 1000, r.chain.Net, 3, nil); err != nil {
+			t.Fatal(err)
+		}
+		began, gate := make(chan struct{}, 3), make(chan struct{})
+		r.fault = func(op, path string) error {
+			if op == "create" && strings.HasPrefix(path, filepath.Join(r.dir, "sectors", dirUnsealed)) {
+				began <- struct{}{}
+				<-gate
+			}
+			return nil
+		}
+		r.stop()
+		r.close()
+		r.open()
+		if err := r.s.ImportPreseal(ctx, dir); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for n := range abi.SectorNumber(3) {
+			if err := os.Remove(r.s.files.path(n, porep.Unsealed)); err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() { r.read(Placement{n, 0, 2048}, nil) })
+		}
+		synctest.Wait()
+		if len(began) != 1 {
+			t.Errorf("%d sectors are unsealed at once", len(began))
+		}
+		close(gate)
+		wg.Wait()
 	})
 }
 

@@ -164,8 +164,12 @@ func (s *Sealing) sendPreCommit(ctx context.Context, sec sector.Sector) (sector.
 		if err != nil {
 			return nil, err
 		}
-		if used, err := allocated.IsSet(uint64(sec.Number)); err != nil || used {
-			return nil, because(sector.Fatal, "the chain has used the sector number up: %v", err)
+		used, err := allocated.IsSet(uint64(sec.Number))
+		if err != nil {
+			return nil, fmt.Errorf("allocated sector numbers: %w", err)
+		}
+		if used {
+			return nil, because(sector.Fatal, "the chain has used the number up: an earlier pre-commit expired; remove the sector")
 		}
 	}
 	expiration := s.expiration(sec, head.Height())

@@ -12,11 +12,19 @@ import (
 	"github.com/lodenet/lode/storage/sector"
 )
 
-// sendTerminate ends a live sector.
+// sendTerminate ends a live sector, unless it has expired meanwhile or was ended otherwise: the
+// chain takes no such message then.
 func (s *Sealing) sendTerminate(ctx context.Context, sec sector.Sector) (sector.Event, error) {
 	head, v, err := s.at(ctx)
 	if err != nil {
 		return nil, err
+	}
+	on, err := s.chainSectors(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	if ev, ok := ended(sec, on, head.Height()); ok {
+		return ev, nil
 	}
 	dl, part, err := v.FindSector(ctx, s.deps.Miner, sec.Number)
 	if err != nil {

@@ -2,6 +2,9 @@ package sealing
 
 import (
 	"context"
+	"errors"
+
+	"github.com/filecoin-project/go-state-types/abi"
 
 	"github.com/lodenet/lode/storage/sector"
 )
@@ -14,11 +17,9 @@ func (s *Sealing) timers(ctx context.Context) error {
 			return stopped(ctx, err)
 		}
 		for _, n := range due {
-			sec, err := s.store.Apply(ctx, n, 0, s.enqueue, sector.Woken{})
-			if err != nil {
+			if err := s.woken(ctx, n); err != nil {
 				return stopped(ctx, err)
 			}
-			s.nudge(ctx, sec)
 		}
 		if len(due) > 0 {
 			continue
@@ -45,6 +46,20 @@ func (s *Sealing) timers(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// woken tells a sector that its timer ran out. One that went on meanwhile, since its last
+// piece came or an operator was quicker, needs it no more.
+func (s *Sealing) woken(ctx context.Context, n abi.SectorNumber) error {
+	sec, err := s.store.Apply(ctx, n, 0, s.enqueue, sector.Woken{})
+	if errors.Is(err, sector.ErrUnexpected) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.nudge(ctx, sec)
+	return nil
 }
 
 // wake lets the timers' loop look again.

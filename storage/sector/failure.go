@@ -95,10 +95,12 @@ func (r Rules) fail(s Sector, ev Failed) (Sector, []Action, error) {
 	case DealMoved:
 		switch s.State {
 		case PreCommit1, PreCommit2, SubmitPreCommitBatch, Committing, SubmitCommit:
+			s.Return = s.State
+		case CommitWait:
+			s.Commit, s.Return = Send{Try: s.Commit.Try + 1}, SubmitCommit
 		default:
 			return s, nil, ErrUnexpected
 		}
-		s.Return = s.State
 		return r.enter(s, RecoverDealIDs)
 	default:
 		s.State, s.Return = FailedUnrecoverable, back

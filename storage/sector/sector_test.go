@@ -130,6 +130,8 @@ func edges() []edge {
 		{"chain found the proof bad", in(CommitWait, try), Failed{BadProof, ""}, ComputeProofFailed, wake(time.Minute), func(s Sector) bool { return s.Commit.Try == 1 }},
 		{"deal expired", in(SubmitCommit, withDeal(1, 0, 2048, true)), Failed{DealExpired, ""}, DealsExpired, nil, nil},
 		{"deal moved", in(PreCommit2, withDeal(1, 0, 2048, true)), Failed{DealMoved, ""}, RecoverDealIDs, run(StageRecoverDeals), func(s Sector) bool { return s.Return == PreCommit2 }},
+		{"deal moved under way", in(CommitWait, try, withDeal(1, 0, 2048, true)), Failed{DealMoved, ""}, RecoverDealIDs, run(StageRecoverDeals),
+			func(s Sector) bool { return s.Return == SubmitCommit && s.Commit == Send{Try: 1} }},
 		{"deal found", in(RecoverDealIDs, func(s *Sector) { s.Return = PreCommit2 }), Renumbered{}, PreCommit2, run(StageReplicate), func(s Sector) bool { return s.Return == "" }},
 		{"deal not found yet", in(RecoverDealIDs, func(s *Sector) { s.Return = PreCommit2 }), Failed{Passing, ""}, CommitFailed, wake(time.Minute), func(s Sector) bool { return s.Return == PreCommit2 }},
 		{"other replica on chain", in(SubmitPreCommitBatch), Failed{Fatal, ""}, FailedUnrecoverable, nil, func(s Sector) bool { return s.Return == SubmitPreCommitBatch }},

@@ -149,7 +149,10 @@ func (s State) OnChain() bool {
 	return false
 }
 
+// Gone tells whether the sector's files are deleted, or are being so.
+func (s State) Gone() bool { return s == Removing || s == RemoveFailed || s == Removed }
+
 // Sealing tells whether the sector is between its first piece and the chain's acceptance.
 func (s State) Sealing() bool {
-	return s != Removed && s != Removing && s != RemoveFailed && s != TerminateFinality && !s.OnChain()
+	return !s.Gone() && s != TerminateFinality && !s.OnChain()
 }

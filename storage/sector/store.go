@@ -189,7 +189,8 @@ func (st *Store) apply(ctx context.Context, tx *sql.Tx, s Sector, then Then, eve
 		return s, err
 	}
 	for _, p := range s.Pieces {
-		if p.Deal == nil {
+		// The deals of a sector that goes away may be in another one meanwhile.
+		if p.Deal == nil || s.State.Gone() {
 			continue
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO sector_deal (miner, deal, number) VALUES (?, ?, ?)

@@ -106,6 +106,31 @@ func TestStoreKeepsRecords(t *testing.T) {
 	}
 }
 
+// A deal whose sector is being removed is placed in another one; that the first is gone then
+// does not bring the deal back to it.
+func TestDealStaysWithItsLastSector(t *testing.T) {
+	ctx := t.Context()
+	st, _, _ := openStore(t)
+	deal := &Deal{ID: 5, PublishMessage: testCid(1), Start: 3, End: 4}
+	p := Piece{CID: deal.PublishMessage, Size: 2048, Deal: deal, Stored: true}
+	place := Reserved{p}
+	if _, err := st.Create(ctx, testProof, 1, nil, place, Stored{5}, Packed{Pieces: []Piece{p}}, Failed{Fatal, "x"}, Remove{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Create(ctx, testProof, 1, nil, place); err != nil {
+		t.Fatal(err)
+	}
+	if of, err := st.OfDeal(ctx, 5); err != nil || of.Number != 2 {
+		t.Fatalf("before the end of the first: sector %d, %v", of.Number, err)
+	}
+	if _, err := st.Apply(ctx, 1, 0, nil, Deleted{}); err != nil {
+		t.Fatal(err)
+	}
+	if of, err := st.OfDeal(ctx, 5); err != nil || of.Number != 2 {
+		t.Errorf("after the end of the first: sector %d, %v", of.Number, err)
+	}
+}
+
 func TestStoreRefusesObsoleteJobs(t *testing.T) {
 	ctx := t.Context()
 	st, _, _ := openStore(t)

@@ -86,6 +86,11 @@ func (q *Quote) Err() error {
 // the file is not here, the miner unknown, the provider down. What the deals themselves
 // break is in Problems.
 func (c *Client) Check(ctx context.Context, r Request) (*Quote, error) {
+	return c.check(ctx, r, func(int) bool { return false })
+}
+
+// check is Check of the pieces that are not to be left out.
+func (c *Client) check(ctx context.Context, r Request, without func(piece int) bool) (*Quote, error) {
 	imp, err := c.Files.Get(ctx, r.Root)
 	if err != nil {
 		return nil, fmt.Errorf("file: %w; import it first", err)
@@ -113,7 +118,7 @@ func (c *Client) Check(ctx context.Context, r Request) (*Quote, error) {
 		q.Problems = append(q.Problems, errors.New("this node offers no plain HTTP transfer: set its transfer URL, or use libp2p"))
 	}
 	for _, p := range imp.Pieces {
-		if r.Piece != nil && *r.Piece != p.Index {
+		if r.Piece != nil && *r.Piece != p.Index || without(p.Index) {
 			continue
 		}
 		if err := c.quotePiece(ctx, r, q, p); err != nil {

@@ -7,12 +7,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
 	"github.com/google/uuid"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -57,6 +60,7 @@ type Client struct {
 	started chan uuid.UUID
 	writing sync.Mutex // one Step at a time
 	funding sync.Mutex // one escrow addition at a time
+	making  sync.Mutex // deals are added by one call at a time, so that none adds what another did
 
 	mu      sync.Mutex
 	running bool // guarded by mu
@@ -87,21 +91,54 @@ func setDefault[T comparable](v *T, d T) {
 }
 
 // Make checks a request and makes its deals, one a piece, in one transaction. They are
-// funded, proposed and followed by Run. The error is the first of Quote.Problems.
+// funded, proposed and followed by Run. A deal that exists for the same piece, parties and
+// term, and has not ended, is returned and not made again. The error is the first of
+// Quote.Problems.
 func (c *Client) Make(ctx context.Context, r Request) ([]*Deal, error) {
-	q, err := c.Check(ctx, r)
+	have, all, err := c.existing(ctx, r)
+	if err != nil || all {
+		return byPiece(slices.Collect(maps.Values(have))), err
+	}
+	q, err := c.check(ctx, r, func(piece int) bool { return have[piece] != nil })
 	if err != nil {
 		return nil, err
 	}
 	if err := q.Err(); err != nil {
 		return nil, err
 	}
-	var ds []*Deal
+	ds, have, err := c.add(ctx, r, q)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	running := c.running
+	c.mu.Unlock()
+	if running {
+		for _, d := range ds {
+			select {
+			case c.started <- d.UUID:
+			case <-ctx.Done(): // the rows are there; the next Run finds them
+			}
+		}
+	}
+	return byPiece(append(ds, slices.Collect(maps.Values(have))...)), nil
+}
+
+// add writes the deals of a quote, but for those that exist, which it returns too.
+func (c *Client) add(ctx context.Context, r Request, q *Quote) (ds []*Deal, have map[int]*Deal, err error) {
+	c.making.Lock()
+	defer c.making.Unlock()
+	if have, _, err = c.existing(ctx, r); err != nil {
+		return nil, nil, err
+	}
 	now := c.Clock.Now()
 	for _, p := range q.Pieces {
+		if have[p.Index] != nil {
+			continue // another call was quicker
+		}
 		token := make([]byte, 24)
 		if _, err := rand.Read(token); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		ds = append(ds, &Deal{
 			Life: Life{State: Funding}, UUID: uuid.New(), Root: r.Root, Piece: p.Index,
@@ -112,22 +149,49 @@ func (c *Client) Make(ctx context.Context, r Request) ([]*Deal, error) {
 			HTTP: r.HTTP, Token: hex.EncodeToString(token), Created: now, Updated: now,
 		})
 	}
-	if err := c.rows.put(ctx, []string{string(Funding)}, ds...); err != nil {
-		return nil, err
+	if len(ds) == 0 {
+		return nil, have, nil
 	}
-	c.mu.Lock()
-	running := c.running
-	c.mu.Unlock()
-	if running {
+	return ds, have, c.rows.put(ctx, []string{string(Funding)}, ds...)
+}
+
+// existing finds the deals that a request would make again, by piece; all says that there is
+// one for each.
+func (c *Client) existing(ctx context.Context, r Request) (have map[int]*Deal, all bool, err error) {
+	imp, err := c.Files.Get(ctx, r.Root)
+	if err != nil {
+		return nil, false, fmt.Errorf("file: %w; import it first", err)
+	}
+	ds, err := c.OfFile(ctx, r.Root)
+	if err != nil {
+		return nil, false, err
+	}
+	have, wanted := make(map[int]*Deal), 0
+	for _, p := range imp.Pieces {
+		if r.Piece != nil && *r.Piece != p.Index {
+			continue
+		}
+		wanted++
 		for _, d := range ds {
-			select {
-			case c.started <- d.UUID:
-			case <-ctx.Done():
-				return ds, nil // the rows are there; the next Run finds them
+			if d.Piece == p.Index && d.again(r) {
+				have[p.Index] = d
 			}
 		}
 	}
-	return ds, nil
+	return have, wanted > 0 && len(have) == wanted, nil
+}
+
+// again tells whether a request for the deal's piece would make it a second time.
+func (d *Deal) again(r Request) bool {
+	shortest, _ := market.DealDurationBounds(0)
+	setDefault(&r.Duration, shortest)
+	return !d.State.Ended() && d.Provider == r.Provider && d.Client == r.Client && d.WantStart == r.Start &&
+		d.Duration == r.Duration && d.Verified == r.Verified
+}
+
+func byPiece(ds []*Deal) []*Deal {
+	slices.SortStableFunc(ds, func(a, b *Deal) int { return a.Piece - b.Piece })
+	return ds
 }
 
 // Deals lists all deals, oldest first.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
-	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/lodenet/lode/chain/state/view"
 	"github.com/lodenet/lode/clock"
@@ -82,7 +81,7 @@ func (c *Client) verify(ctx context.Context, d *Deal, s *deal.Status) (Event, er
 	if err != nil {
 		return nil, err
 	}
-	want, err := c.onChainCID(ctx, d)
+	want, err := deal.OnChainCID(ctx, c.Chain, d.signed.Proposal)
 	if err != nil {
 		return nil, err
 	}
@@ -96,16 +95,16 @@ func (c *Client) verify(ctx context.Context, d *Deal, s *deal.Status) (Event, er
 	return e, nil
 }
 
-func (c *Client) onChainCID(ctx context.Context, d *Deal) (cid.Cid, error) {
-	client, err := c.Chain.LookupID(ctx, d.Client)
-	if err != nil {
-		return cid.Undef, err
+// search looks for a deal on chain without the provider; nil when it is not there.
+func (c *Client) search(ctx context.Context, d *Deal) (Event, error) {
+	id, state, err := deal.Find(ctx, c.Chain, d.signed.Proposal)
+	switch {
+	case errors.Is(err, view.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
 	}
-	provider, err := c.Chain.LookupID(ctx, d.Provider)
-	if err != nil {
-		return cid.Undef, err
-	}
-	return deal.ProposalCID(d.signed.Proposal, client, provider)
+	return OnChain{ID: id, Active: active(state)}, nil
 }
 
 func active(s *market.DealState) bool { return s != nil && s.SectorStartEpoch > 0 }
@@ -116,7 +115,10 @@ func (c *Client) look(ctx context.Context, d *Deal) (Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, state, err := c.Chain.Deal(ctx, d.DealID)
+	id, state, err := deal.Locate(ctx, c.Chain, d.DealID, d.signed.Proposal)
+	if err == nil && id != d.DealID {
+		return Renumbered{id}, nil
+	}
 	switch {
 	case errors.Is(err, view.ErrNotFound):
 		e := Gone{h}

@@ -98,6 +98,8 @@ type (
 		Message cid.Cid
 		Active  bool
 	}
+	// Renumbered: a reorg gave the deal another id.
+	Renumbered struct{ ID abi.DealID }
 	// Gone: the deal was on chain and is not any more, at a height.
 	Gone struct{ Height abi.ChainEpoch }
 	// SlashedAt: the sector was terminated.
@@ -227,6 +229,12 @@ func (e OnChain) apply(l *Life) {
 	l.forward(Published)
 	if e.Active {
 		l.forward(Active)
+	}
+}
+
+func (e Renumbered) apply(l *Life) {
+	if l.Found {
+		l.DealID = e.ID
 	}
 }
 

@@ -121,6 +121,18 @@ func (c *Client) workOnce(ctx context.Context, id uuid.UUID) (d *Deal, changed b
 	if err != nil {
 		return nil, false, err
 	}
+	if d, err = c.rows.get(ctx, id); err != nil {
+		return nil, false, err
+	}
+	if Step(d.Life, Tick{h}).State != d.State {
+		// We may have slept over it: the chain knows.
+		if e, err := c.search(ctx, d); err != nil {
+			return nil, false, err
+		} else if e != nil {
+			d, err = c.step(ctx, id, e, nil)
+			return d, true, err
+		}
+	}
 	if d, err = c.step(ctx, id, Tick{h}, nil); err != nil {
 		return nil, false, err
 	}

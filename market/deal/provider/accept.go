@@ -117,10 +117,17 @@ func (p *Provider) filter(m *deal.Params, t deal.Terms) error {
 		return reject("start epoch", fmt.Sprint(prop.StartEpoch), fmt.Sprintf("at most %d for a deal with transfer", latest))
 	case uint64(prop.PieceSize) > uint64(p.cfg.SectorSize):
 		return reject("piece size", fmt.Sprint(prop.PieceSize), fmt.Sprintf("at most the sector size %d", p.cfg.SectorSize))
-	case m.IsOffline:
+	}
+	// The bound holds offline too, where the size says nothing: it is counted as staging space.
+	least := uint64(1)
+	if m.IsOffline {
+		least = 0
+	}
+	if n := m.Transfer.Size; n < least || n > uint64(prop.PieceSize.Unpadded()) {
+		return reject("transfer size", fmt.Sprintf("%d bytes", n), fmt.Sprintf("%d to %d bytes in a piece of %d", least, prop.PieceSize.Unpadded(), prop.PieceSize))
+	}
+	if m.IsOffline {
 		return nil
-	case m.Transfer.Size == 0 || m.Transfer.Size > uint64(prop.PieceSize.Unpadded()):
-		return reject("transfer size", fmt.Sprintf("%d bytes", m.Transfer.Size), fmt.Sprintf("1 to %d bytes in a piece of %d", prop.PieceSize.Unpadded(), prop.PieceSize))
 	}
 	if _, err := source(&m.Transfer); err != nil {
 		return reject("transfer", err.Error(), "an http, https or libp2p URL")

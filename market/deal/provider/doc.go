@@ -4,6 +4,7 @@
 //
 // A deal is a row whose life is a pure machine (machine.go); a worker (worker.go) does what
 // the machine asks for and feeds back what happened, so a kill at any line goes on from the
-// row. Run owns every goroutine: one worker a live deal and one publisher. It knows nothing
-// of how a sector is sealed. Start with provider.go, then machine.go.
+// row. Run owns every goroutine: one worker a live deal, one publisher, and one that keeps the
+// index true to the sectors that there are. It knows nothing of how a sector is sealed. Start
+// with provider.go, then machine.go.
 package provider

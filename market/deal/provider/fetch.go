@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/lodenet/lode/market/transfer"
 	"github.com/lodenet/lode/proofs/commp"
 )
@@ -16,8 +18,37 @@ import (
 // maxTransfer bounds one try of a transfer; the next goes on where it ended.
 const maxTransfer = 24 * time.Hour
 
+// The names of files in the staging folder: a deal's UUID, and these.
+const (
+	dataSuffix = ".data"
+	importing  = ".tmp" // after the other: being imported
+)
+
 func (p *Provider) staged(d *Deal) string {
-	return filepath.Join(p.cfg.Staging, d.UUID.String()+".data")
+	return filepath.Join(p.cfg.Staging, d.UUID.String()+dataSuffix)
+}
+
+// sweepStaging removes the data of deals that have ended, which a kill may have left. No deal
+// is taken meanwhile.
+func (p *Provider) sweepStaging(live []*Deal) error {
+	entries, err := os.ReadDir(p.cfg.Staging)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("staging: %w", err)
+	}
+	wanted := make(map[uuid.UUID]bool, len(live))
+	for _, d := range live {
+		wanted[d.UUID] = true
+	}
+	for _, e := range entries {
+		name, ours := strings.CutSuffix(strings.TrimSuffix(e.Name(), importing), dataSuffix)
+		if id, err := uuid.Parse(name); !ours || err != nil || wanted[id] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(p.cfg.Staging, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("staging: %w", err)
+		}
+	}
+	return nil
 }
 
 func (p *Provider) dropStaged(d *Deal) error {

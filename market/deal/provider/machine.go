@@ -70,6 +70,8 @@ type (
 		ID      abi.DealID
 		Message cid.Cid
 	}
+	// Renumbered: a reorg gave the deal another id.
+	Renumbered struct{ ID abi.DealID }
 	// Placed: the piece is in a sector.
 	Placed struct{ Place Placement }
 	// BlocksIndexed: retrieval can find the blocks.
@@ -189,6 +191,12 @@ func (e Left) apply(l *Life) {
 func (e Landed) apply(l *Life) {
 	if l.move(deal.Published, deal.PublishConfirmed) {
 		l.DealID, l.Message = e.ID, e.Message
+	}
+}
+
+func (e Renumbered) apply(l *Life) {
+	if l.OnChain() {
+		l.DealID, l.Tries, l.Error = e.ID, 0, ""
 	}
 }
 

@@ -93,10 +93,12 @@ type Placement struct {
 	Size   abi.PaddedPieceSize
 }
 
-// SectorStatus is how far a sector is. Failed: it will never hold the deal.
+// SectorStatus is how far a sector is. Failed: it will never hold the deal. Gone: nothing of
+// it can be read any more.
 type SectorStatus struct {
 	State  string
 	Failed bool
+	Gone   bool
 	Error  string
 }
 

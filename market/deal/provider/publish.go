@@ -268,7 +268,7 @@ func (p *Provider) awaitPublish(ctx context.Context, d *Deal) (Event, error) {
 	})
 	p.sending.Unlock()
 	if err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
+		return nil, p.unsent(ctx, d, err)
 	}
 	res, err := p.Outbox.Wait(ctx, id, p.cfg.Confidence)
 	if errors.Is(err, outbox.ErrReplaced) {
@@ -281,6 +281,20 @@ func (p *Provider) awaitPublish(ctx context.Context, d *Deal) (Event, error) {
 		return p.left(ctx, b.From, d, fmt.Sprintf("publish message %s failed with %s", res.Message, code))
 	}
 	return p.findDeal(ctx, d, &b, res)
+}
+
+// unsent says what follows when the publish message could not be sent. It is tried again while
+// the chain may still take the deal; another deal of the message may have more time.
+func (p *Provider) unsent(ctx context.Context, d *Deal, err error) error {
+	err = fmt.Errorf("publish: %w", err)
+	if ctx.Err() != nil || errors.Is(err, outbox.ErrUncertain) {
+		return err
+	}
+	h, herr := p.Chain.Height(ctx)
+	if herr != nil || h <= d.Start {
+		return err
+	}
+	return fatal{fmt.Errorf("start epoch %d passed at height %d before the deal was published: %w", d.Start, h, err)}
 }
 
 // findDeal reads the deal's id from the return value: ids are in the order of the message,

@@ -41,6 +41,9 @@ func (p *Provider) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	if err := p.sweepStaging(live); err != nil {
+		p.Log.Warn("data of deals that have ended may be left; remove it by hand", "error", err)
+	}
 	begun := make(map[uuid.UUID]bool)
 	begin := func(id uuid.UUID) {
 		if !begun[id] {
@@ -52,6 +55,7 @@ func (p *Provider) Run(ctx context.Context) error {
 		begin(d.UUID)
 	}
 	all.Go(func() { p.runPublisher(ctx) })
+	all.Go(func() { p.forget(ctx) })
 	defer p.handle(ctx)()
 	for {
 		select {
@@ -195,7 +199,7 @@ func (p *Provider) Import(ctx context.Context, id uuid.UUID, path string) error 
 	if err := os.MkdirAll(p.cfg.Staging, 0o700); err != nil {
 		return fmt.Errorf("staging: %w", err)
 	}
-	tmp := p.staged(d) + ".tmp"
+	tmp := p.staged(d) + importing
 	defer os.Remove(tmp)
 	out, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -196,7 +196,10 @@ func (p *Provider) watch(ctx context.Context, d *Deal) (Event, error) {
 	if err := p.dropStaged(d); err != nil {
 		return nil, fmt.Errorf("staging: %w", err)
 	}
-	_, state, err := p.Chain.Deal(ctx, d.DealID)
+	id, state, err := deal.Locate(ctx, p.Chain, d.DealID, d.Signed.Proposal)
+	if err == nil && id != d.DealID {
+		return Renumbered{id}, nil // the sector finds that out by itself
+	}
 	h, herr := p.Chain.Height(ctx)
 	switch {
 	case herr != nil:
@@ -221,6 +224,40 @@ func (p *Provider) watch(ctx context.Context, d *Deal) (Event, error) {
 		return Sealing{s.State}, nil
 	}
 	return nil, clock.Sleep(ctx, p.Clock, p.cfg.Poll)
+}
+
+// forgetEvery is how often the index is compared with the sectors that there are.
+const forgetEvery = time.Hour
+
+// forget keeps the index free of sectors that are gone, so that nothing is offered that cannot
+// be served.
+func (p *Provider) forget(ctx context.Context) {
+	for {
+		if err := p.forgetGone(ctx); err != nil && ctx.Err() == nil {
+			p.Log.Warn("index of pieces not compared with the sectors", "error", err)
+		}
+		if clock.Sleep(ctx, p.Clock, forgetEvery) != nil {
+			return
+		}
+	}
+}
+
+func (p *Provider) forgetGone(ctx context.Context) error {
+	sectors, err := p.Index.Sectors(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, n := range sectors {
+		s, err := p.Sealer.SectorStatus(ctx, n)
+		if err == nil && s.Gone {
+			err = p.Index.Forget(ctx, n)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sector %d: %w", n, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func active(s *market.DealState) bool { return s != nil && s.SectorStartEpoch > 0 }

@@ -159,6 +159,17 @@ func TestInitInPlaceOfAKilledOne(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
+// A lock that cannot be taken for another reason is not blamed on another init.
+func TestInitSaysWhyThereIsNoLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "repo")
+	net, car := genesis(t, "testnet")
+	require.NoError(t, os.Mkdir(dir+".init", 0o700))
+	require.NoError(t, os.Mkdir(filepath.Join(dir+".init", "repo.lock"), 0o700)) // nothing can be written there
+	err := repo.Init(t.Context(), dir, net, bytes.NewReader(car), repo.Options{})
+	require.ErrorContains(t, err, "is a directory")
+	require.NotContains(t, err.Error(), "another lode init")
+}
+
 func TestTwoInitsAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "repo")
 	net, car := genesis(t, "testnet")

@@ -81,7 +81,10 @@ func TestKeyInfo(t *testing.T) {
 	for _, bad := range []string{"", "xyz", "{}", `{"Type":"bls"}`, `{"Type":3}`, `{"Type":"bls","PrivateKey":"AA=="}`, "7b7d"} {
 		_, err := api.ParseKeyInfo(bad)
 		require.Error(t, err, bad)
+		require.NotContains(t, err.Error(), "'x'", "a part of what may be a secret")
 	}
+	_, err = api.ParseKeyInfo(" \n")
+	require.ErrorContains(t, err, "nothing there")
 }
 
 func TestErrors(t *testing.T) {

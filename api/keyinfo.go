@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -44,11 +45,14 @@ func (k KeyInfo) Hex() (string, error) {
 // ParseKeyInfo reads the hex form or the plain JSON.
 func ParseKeyInfo(text string) (*KeyInfo, error) {
 	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil, errors.New("key: nothing there")
+	}
 	raw := []byte(text)
 	if !strings.HasPrefix(text, "{") {
 		var err error
 		if raw, err = hex.DecodeString(text); err != nil {
-			return nil, fmt.Errorf("key: neither JSON nor hex: %w", err)
+			return nil, errors.New("key: neither JSON nor hex") // and nothing of the text, which may be a secret
 		}
 	}
 	var k KeyInfo

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +47,7 @@ func (a *app) demoCmd() *cobra.Command {
 		use: "demo", short: "Store a file on a network of its own, prove it, and get it back",
 		long: "Start a network in this process, store a file on it, wait until the sector that holds it is sealed, committed and active on chain, retrieve the file through another node and compare it byte for byte. " +
 			"The first run makes the keys of the proof system, which takes minutes; later ones find them. " +
-			"The last line is OK when all of that worked, and the exit code is then 0.",
+			"The last line is OK when all of that worked, and the exit code is then 0. With --json the story goes to standard error.",
 		example: "  lode demo\n  lode demo --file photo.jpg --nodes 3 --sector-size 8MiB\n  lode demo --proofs insecure",
 		flags: func(f *pflag.FlagSet) {
 			fl.register(f)
@@ -58,8 +60,19 @@ func (a *app) demoCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := new(slog.Level).UnmarshalText([]byte(level)); err != nil {
+				return usagef("--log %q is not debug, info, warn or error", level)
+			}
 			log := newLogger(a.Err, repo.LoggingConfig{Level: level, Format: "text"})
-			return devnet.Demo(ctx, devnet.DemoOptions{Spec: spec, File: file, Dir: dir, Log: log}, a.Out)
+			story := a.Out
+			if a.json {
+				story = a.Err
+			}
+			told, err := devnet.Demo(ctx, devnet.DemoOptions{Spec: spec, File: file, Dir: dir, Log: log}, story)
+			if err != nil {
+				return err
+			}
+			return a.show(told, func(io.Writer) error { return nil }) // the story is told already
 		},
 	})
 }

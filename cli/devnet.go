@@ -141,7 +141,17 @@ func (a *app) devnetDown() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return folder.Down(ctx)
+			if err := folder.Down(ctx); err != nil {
+				return err
+			}
+			st, err := folder.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return a.show(st, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "devnet %s in %s is down; lode devnet up --dir %s goes on from there\n", st.Network, st.Dir, st.Dir)
+				return err
+			})
 		},
 	})
 }

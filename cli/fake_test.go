@@ -148,7 +148,7 @@ func fakeChain(c *api.Calls) {
 	c.MpoolSelect = func(context.Context, types.TipSetKey, float64) ([]*types.SignedMessage, error) { return nil, nil }
 	c.MpoolGetNonce = func(context.Context, address.Address) (uint64, error) { return 7, nil }
 	c.MpoolGetConfig = func(context.Context) (*api.MpoolConfig, error) {
-		return &api.MpoolConfig{SizeLimitHigh: 30000, SizeLimitLow: 20000, ReplaceByFeeRatio: 1.25, GasLimitOverestimation: 1.25}, nil
+		return &api.MpoolConfig{SizeLimitHigh: 30000, SizeLimitLow: 20000, ReplaceByFeeRatio: 1.1, GasLimitOverestimation: 1.25}, nil
 	}
 	c.MpoolPush = func(_ context.Context, m *types.SignedMessage) (cid.Cid, error) { return m.Cid(), nil }
 	makesMiner := false

@@ -105,7 +105,7 @@ func (a *app) mpoolReplace() *cobra.Command {
 	var premium, feeCap string
 	return a.verb(verb{
 		use: "replace CID", short: "Send a message that waits again with higher fees",
-		long:    "Send a message that waits again with higher fees. Without flags they rise by the least that pools accept, a quarter. Messages that the node sends by itself are replaced by itself when they are stuck.",
+		long:    "Send a message that waits again with higher fees. Without flags the premium rises by a quarter; pools want a tenth at least. Messages that the node sends by itself are replaced by itself when they are stuck.",
 		example: "  lode mpool replace bafy2bza… --yes\n  lode mpool replace bafy2bza… --gas-premium \"2 nanofil\"",
 		args:    cobra.ExactArgs(1),
 		flags: func(f *pflag.FlagSet) {

@@ -51,7 +51,7 @@ func (a *app) proofMake() *cobra.Command {
 			if out == "" {
 				return d.Write(a.Out)
 			}
-			return whole(out, d.Write)
+			return a.whole(out, d.Write)
 		},
 	})
 }

@@ -18,7 +18,7 @@ func (a *app) retrieveCmd() *cobra.Command {
 	var output, provider string
 	var urls []string
 	return a.verb(verb{
-		use: "retrieve CID[/PATH] -o FILE", short: "Fetch a file and verify every block of it",
+		use: "retrieve CID -o FILE", short: "Fetch a file and verify every block of it",
 		long: "Fetch a file and verify every block of it. Without --provider and --url the node asks the providers of its own deals for that root. " +
 			"The file appears when it is whole; it is written by the node, so on the node's machine.",
 		example: "  lode retrieve bafybei… -o holiday.tar\n  lode retrieve bafybei… -o holiday.tar --provider t01000",

@@ -164,9 +164,24 @@ func (a *app) unsealCmd() *cobra.Command {
 			if out == "" {
 				return s.Unseal(ctx, a.Out, offset, length)
 			}
-			return whole(out, func(w io.Writer) error { return s.Unseal(ctx, w, offset, length) })
+			return a.whole(out, func(w io.Writer) error { return s.Unseal(ctx, w, offset, length) })
 		},
 	})
+}
+
+// whole writes a file and tells programs of it.
+func (a *app) whole(path string, write func(w io.Writer) error) error {
+	if err := whole(path, write); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return a.show(struct {
+		Output string
+		Bytes  int64
+	}{path, info.Size()}, func(io.Writer) error { return nil })
 }
 
 // whole writes a file that appears when it is whole, and not at all after an error.

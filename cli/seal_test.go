@@ -47,6 +47,23 @@ func TestSealUnsealProve(t *testing.T) {
 	back, err := os.ReadFile(path("back"))
 	require.NoError(t, err)
 	require.Equal(t, data, back)
+	for _, args := range [][]string{
+		{"unseal", "--dir", path("out"), "-o", path("written"), "--json"},
+		{"proof", "make", "--dir", path("out"), "--kind", "seal", "-o", path("written"), "--json"},
+	} {
+		code, out, errOut = run(t, "", args...)
+		require.Zero(t, code, errOut)
+		var v struct {
+			Output string
+			Bytes  int
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &v))
+		b, err := os.ReadFile(path("written"))
+		require.NoError(t, err)
+		require.Equal(t, path("written"), v.Output)
+		require.Len(t, b, v.Bytes)
+	}
+
 	code, out, _ = run(t, "", "unseal", "--dir", path("out"), "--offset", "5", "--length", "11")
 	require.Zero(t, code)
 	require.Equal(t, string(data[5:16]), out)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,7 +119,7 @@ func testCommon(t *testing.T, a *apiTest) {
 func testMessage(t *testing.T, a *apiTest) {
 	from := must[address.Address](t)(a.WalletDefaultAddress(a.ctx))
 	to := must[address.Address](t)(a.WalletNew(a.ctx, api.KeySecp256k1))
-	value := big.NewInt(1_000_000_000)
+	value := big.NewInt(1_000_000_000_000_000) // more than gas costs
 	msg := &types.Message{From: from, To: to, Value: value}
 	nonce := must[uint64](t)(a.MpoolGetNonce(a.ctx, from))
 
@@ -161,6 +162,17 @@ func testMessage(t *testing.T, a *apiTest) {
 	}
 	if got := must[abi.TokenAmount](t)(a.WalletBalance(a.ctx, to)); !got.Equals(value) {
 		t.Errorf("wallet: got %s, want %s", got, value)
+	}
+	// The recipient has nothing for the gas beside it.
+	if _, err := a.MpoolPushMessage(a.ctx, &types.Message{From: to, To: from, Value: value}, nil); err == nil || !strings.Contains(err.Error(), "gas included") {
+		t.Errorf("push of the whole balance: got %v, want what is needed with gas", err)
+	}
+	if _, err := a.MarketAddBalance(a.ctx, to, to, value); err == nil || !strings.Contains(err.Error(), "gas included") {
+		t.Errorf("escrow of the whole balance: got %v, want what is needed with gas", err)
+	}
+	half := &types.Message{From: to, To: from, Value: big.Div(value, big.NewInt(2))}
+	if m := must[*types.SignedMessage](t)(a.MpoolPushMessage(a.ctx, half, nil)); m.Message.Nonce != 0 {
+		t.Errorf("push of half the balance: got nonce %d, want 0", m.Message.Nonce)
 	}
 	// The other node saw the same.
 	if l := must[*api.MsgLookup](t)(a.miner.StateWaitMsg(a.ctx, sent.Cid(), 0, -1, false)); l.TipSet != found.TipSet {

@@ -77,7 +77,7 @@ func (s *Spec) check() error {
 	case s.Nodes < 1:
 		return fmt.Errorf("%w: %d nodes, at least 1 is needed", ErrSpec, s.Nodes)
 	case s.Miners < 1 || s.Miners > s.Nodes:
-		return fmt.Errorf("%w: %d miners among %d nodes", ErrSpec, s.Miners, s.Nodes)
+		return fmt.Errorf("%w: %d miners among %d nodes, at least 1 and at most every node can be one", ErrSpec, s.Miners, s.Nodes)
 	case s.PresealedSectors < 1:
 		return fmt.Errorf("%w: a miner needs a sector to start with", ErrSpec)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/google/uuid"
+	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/api/porcelain"
@@ -51,50 +52,58 @@ type demo struct {
 	memory   *memory
 }
 
+// Told is a demo that went well.
+type Told struct {
+	Root    cid.Cid
+	Size    uint64 // of the file, in bytes
+	Steps   []Step
+	Seconds float64 // of all steps
+}
+
 // Demo runs the main job on a network of its own and tells it on out. It returns an error
 // unless the file came back byte for byte.
-func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (err error) {
+func Demo(ctx context.Context, opt DemoOptions, out io.Writer) (_ *Told, err error) {
 	d := &demo{opt: opt, dir: opt.Dir, story: newStory(out, steps(opt.Spec.Network))}
 	d.memory = watchMemory(ctx)
 	defer d.memory.stop()
 	if opt.Spec.Nodes < 1 {
-		return fmt.Errorf("%w: a demo needs at least one node", ErrSpec)
+		return nil, fmt.Errorf("%w: a demo needs at least one node", ErrSpec)
 	}
 	if d.dir == "" {
 		if d.dir, err = os.MkdirTemp("", "lode-demo-"); err != nil {
-			return err
+			return nil, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
 	} else if err := os.MkdirAll(d.dir, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	if err := d.pickFile(); err != nil {
-		return err
+		return nil, err
 	}
 	n := opt.Spec.Network
 	d.story.say("lode demo: %d nodes, sectors of %s, an epoch of %d s, proof system %s", opt.Spec.Nodes, bytesText(n.Policy.SectorSize), n.EpochSeconds, n.Proofs)
 	if err := d.makeKeys(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if w := Warning(d.opt.Spec.Network); w != "" {
 		d.story.say("%s", w)
 	}
 	if err := d.start(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, d.net.Stop(context.WithoutCancel(ctx))) }()
 	root, err := d.store(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := d.retrieve(ctx, root); err != nil {
-		return err
+		return nil, err
 	}
 	if err := d.figures(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	d.story.say("OK: stored, sealed, proven, and back byte for byte, in %.0f s", d.story.total().Seconds())
-	return nil
+	d.story.say("OK: stored, sealed, proven, and back byte for byte, in %.0f s", d.story.total())
+	return &Told{Root: root.Root, Size: root.Size, Steps: d.story.told, Seconds: d.story.total()}, nil
 }
 
 // steps is how many a demo has.
@@ -114,6 +123,8 @@ func (d *demo) pickFile() error {
 			return err
 		case !st.Mode().IsRegular():
 			return fmt.Errorf("%s is not a regular file", d.opt.File)
+		case st.Size() == 0:
+			return fmt.Errorf("%s is empty, there is nothing to store", d.opt.File)
 		}
 		d.file, err = filepath.Abs(d.opt.File)
 		return err
@@ -179,7 +190,8 @@ func (d *demo) start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, d.net.Stop(context.WithoutCancel(ctx)))
 	}
-	d.story.end("node-2 follows the chain: epoch %d, block %s", head.Height(), head.Cids()[0])
+	last := d.net.Birth.Members[min(len(nodes), 3)-1].Name
+	d.story.end("%s follows the chain: epoch %d, block %s", last, head.Height(), head.Cids()[0])
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,8 +27,28 @@ func TestDemoStoresAndRetrieves(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Demo(ctx, DemoOptions{Spec: testSpec(3), File: file, Dir: t.TempDir(), Log: testLog(t)}, os.Stdout); err != nil {
+	told, err := Demo(ctx, DemoOptions{Spec: testSpec(3), File: file, Dir: t.TempDir(), Log: testLog(t)}, os.Stdout)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if told.Size != uint64(len(data)) || len(told.Steps) != 6 || told.Steps[5].Name != "retrieve" || told.Seconds <= 0 {
+		t.Errorf("told %+v", told)
+	}
+}
+
+// A file that cannot be stored ends the demo before a network is made for it.
+func TestDemoRefusesFiles(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, text string }{{empty, "is empty"}, {dir, "is not a regular file"}, {filepath.Join(dir, "nothing"), "no such file"}} {
+		var out strings.Builder
+		_, err := Demo(t.Context(), DemoOptions{Spec: testSpec(1), File: c.file, Log: testLog(t)}, &out)
+		if err == nil || !strings.Contains(err.Error(), c.text) || out.Len() > 0 {
+			t.Errorf("%s: got %v and %q, want %q", c.file, err, out.String(), c.text)
+		}
 	}
 }
 
@@ -53,7 +74,7 @@ func TestDemoProves(t *testing.T) {
 	if err := os.WriteFile(file, []byte("proven"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Demo(t.Context(), DemoOptions{Spec: spec, File: file, Dir: t.TempDir(), Log: testLog(t)}, os.Stdout); err != nil {
+	if _, err := Demo(t.Context(), DemoOptions{Spec: spec, File: file, Dir: t.TempDir(), Log: testLog(t)}, os.Stdout); err != nil {
 		t.Fatal(err)
 	}
 }

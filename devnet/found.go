@@ -15,9 +15,13 @@ import (
 	"github.com/lodenet/lode/repo"
 )
 
-// Found makes a devnet folder. dir must be empty or missing; when Found fails or is killed,
-// what it left there is no devnet, and the next Found takes it away.
+// Found makes a devnet folder. dir must be empty or missing; when Found fails,
+// nothing is left there; when it is killed, what is there is no devnet, and the next Found
+// takes it away.
 func Found(ctx context.Context, dir string, spec Spec, progress func(step string, done float64)) (*Folder, error) {
+	if err := spec.check(); err != nil { // before anything is made
+		return nil, err
+	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -25,6 +29,21 @@ func Found(ctx context.Context, dir string, spec Spec, progress func(step string
 	if err := clear(dir); err != nil {
 		return nil, err
 	}
+	_, before := os.Stat(dir)
+	f, err := found(ctx, dir, spec, progress)
+	if err == nil {
+		return f, nil
+	}
+	if e := clear(dir); e != nil {
+		return nil, errors.Join(err, e)
+	}
+	if errors.Is(before, fs.ErrNotExist) {
+		_ = os.Remove(dir) // empty now, or never made
+	}
+	return nil, err
+}
+
+func found(ctx context.Context, dir string, spec Spec, progress func(step string, done float64)) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}

@@ -19,13 +19,14 @@ type story struct {
 	step  int
 	name  string
 	begun time.Time
-	times []stepTime
+	told  []Step
 	drawn bool // a bar stands on the current line
 }
 
-type stepTime struct {
-	Name string
-	Took time.Duration
+// Step is one step of a demo and what came of it.
+type Step struct {
+	Name, What string
+	Seconds    float64
 }
 
 func newStory(out io.Writer, steps int) *story {
@@ -61,9 +62,10 @@ func (s *story) note(format string, args ...any) {
 // end closes the step with what came of it.
 func (s *story) end(format string, args ...any) {
 	took := time.Since(s.begun)
-	s.times = append(s.times, stepTime{s.name, took})
+	what := fmt.Sprintf(format, args...)
+	s.told = append(s.told, Step{s.name, what, took.Seconds()})
 	s.clear()
-	fmt.Fprintf(s.out, "%d/%d %-9s %s  (%.1f s)\n", s.step, s.steps, s.name, fmt.Sprintf(format, args...), took.Seconds())
+	fmt.Fprintf(s.out, "%d/%d %-9s %s  (%.1f s)\n", s.step, s.steps, s.name, what, took.Seconds())
 }
 
 func (s *story) say(format string, args ...any) {
@@ -78,11 +80,11 @@ func (s *story) clear() {
 	}
 }
 
-// total is the time of all steps.
-func (s *story) total() time.Duration {
-	var t time.Duration
-	for _, st := range s.times {
-		t += st.Took
+// total is the time of all steps, in seconds.
+func (s *story) total() float64 {
+	var t float64
+	for _, st := range s.told {
+		t += st.Seconds
 	}
 	return t
 }
@@ -90,8 +92,8 @@ func (s *story) total() time.Duration {
 // phases lists the steps with their times.
 func (s *story) phases() string {
 	var out []string
-	for _, st := range s.times {
-		out = append(out, fmt.Sprintf("%s %.0f s", st.Name, st.Took.Seconds()))
+	for _, st := range s.told {
+		out = append(out, fmt.Sprintf("%s %.0f s", st.Name, st.Seconds))
 	}
 	return strings.Join(out, ", ")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/lodenet/lode/api"
 	"github.com/lodenet/lode/chain/outbox"
@@ -253,7 +254,17 @@ func askOf(s *deal.SignedAsk) *api.Ask {
 	}
 }
 
-func (a clientAPI) reach(ctx context.Context, p peer.AddrInfo) error { return a.n.host.Connect(ctx, p) }
+// reach connects to a provider that a user asks for, also when nobody answered there a moment
+// ago, which libp2p goes by for some seconds.
+func (a clientAPI) reach(ctx context.Context, p peer.AddrInfo) error {
+	if s, ok := a.n.host.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		s.Backoff().Clear(p.ID)
+	}
+	if err := a.n.host.Connect(ctx, p); err != nil {
+		return fmt.Errorf("cannot be reached (is it running, and is its address right?): %w", err)
+	}
+	return nil
+}
 
 // anyBlocks gives blocks of our own, then those of connected peers and of peers that the DHT
 // knows to have them.

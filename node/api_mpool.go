@@ -80,6 +80,9 @@ func (a mpoolAPI) MpoolPushMessage(ctx context.Context, msg *types.Message, spec
 	if spec != nil && spec.MsgUuid != "" {
 		in.Key = "mpool/" + spec.MsgUuid
 	}
+	if err := a.n.affordable(ctx, in); err != nil {
+		return nil, callError(err)
+	}
 	id, err := a.n.outbox.Send(ctx, in)
 	if err != nil {
 		return nil, callError(err)

@@ -22,7 +22,7 @@ var _ api.Provider = providerAPI{}
 
 func (a providerAPI) provider() (*provider, error) {
 	if a.n.provider == nil {
-		return nil, api.ErrNoRole
+		return nil, api.ErrNoRole.With("it is no provider; name the node of one with --repo or --api, or make this one a provider with lode miner create")
 	}
 	return a.n.provider, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/boxo/blockstore"
 	pebbleds "github.com/ipfs/go-ds-pebble"
 
@@ -27,20 +28,25 @@ const (
 // imports is the store of the client's DAGs.
 type imports struct {
 	blockstore.Blockstore
-	ds *pebbleds.Datastore
+	ds    *pebbleds.Datastore
+	guard *store.Guard
 }
 
 func openImports(dir string, log *slog.Logger) (*imports, error) {
+	guard := store.NewGuard(dir, "stop the node, move this folder away and import the files again; the deals that were made for them stand", log)
 	cache := pebble.NewCache(importsCache)
 	defer cache.Unref() // the database holds its own reference
 	ds, err := pebbleds.NewDatastore(dir,
-		pebbleds.WithPebbleOpts(&pebble.Options{Cache: cache, MemTableSize: importsBuffer, Logger: store.NewPebbleLog(log, "imports")}),
+		pebbleds.WithPebbleOpts(&pebble.Options{
+			FS: vfs.Default, Cache: cache, MemTableSize: importsBuffer, // this FS has no goroutine to be left behind
+			Logger: store.NewPebbleLog(log, "imports"), EventListener: guard.Events(),
+		}),
 		// A file counts as imported once its rows are written, so its blocks must be on disk.
 		pebbleds.WithPebbleWriteOptions(pebble.Sync))
 	if err != nil {
-		return nil, fmt.Errorf("store of imports: %w", err)
+		return nil, fmt.Errorf("store of imports: %w", guard.Explain(err))
 	}
-	return &imports{blockstore.NewBlockstore(ds, blockstore.NoPrefix()), ds}, nil
+	return &imports{blockstore.NewBlockstore(ds, blockstore.NoPrefix()), ds, guard}, nil
 }
 
 // buildClient makes the client's side: imports, deals, retrieval.

@@ -57,11 +57,11 @@ func (n *Node) buildGateway(context.Context) error {
 }
 
 // open takes the port, so that a port in use is an error of the start.
-func (g *gateway) open(context.Context) error {
+func (g *gateway) open(ctx context.Context) error {
 	if g.listen == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", g.listen)
+	l, err := listenTCP(ctx, "tcp", g.listen, "of the gateway", "Retrieval.ListenAddress")
 	if err != nil {
 		return err
 	}

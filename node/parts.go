@@ -18,6 +18,8 @@ func (n *Node) addParts() {
 	g := n.group
 	g.AddService("disk", func(context.Context) error { return n.opt.Repo.Room(0) }, nil)
 	g.Add("disk watch", n.watchDisk)
+	g.Add("chain store watch", n.store.Watch)
+	g.Add("imports watch", n.imports.guard.Run)
 	g.AddService("dispatcher", n.openDispatcher, n.closeDispatcher)
 	g.Add("gossip", n.gossip.Run)
 	g.Add("hello", n.hello.Run)
@@ -37,7 +39,7 @@ func (n *Node) addParts() {
 	g.Add("peers' heads", n.offerHeads)
 	g.Add("peers", n.peers.Run)
 	g.Add("stall watch", n.watchStall)
-	g.AddService("listen", func(context.Context) error { return n.host.Listen() }, nil)
+	g.AddService("listen", n.listenForPeers, nil)
 	g.Add("host", n.host.Run)
 	if n.announcer != nil {
 		g.Add("announcer", n.announcer.Run)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -59,11 +58,7 @@ func (r *rpcServer) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("settings: API.ListenAddress: %w", err)
 	}
-	var listening net.ListenConfig
-	r.listener, err = listening.Listen(ctx, network, addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another node, or another program, has the port of the API; stop it, or set API.ListenAddress in config.toml to another port", err)
-	}
+	r.listener, err = listenTCP(ctx, network, addr, "of the API", "API.ListenAddress")
 	if err != nil {
 		return err
 	}

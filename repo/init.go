@@ -76,15 +76,21 @@ func freshDir(tmp string) (*os.File, error) {
 		if err := errors.Join(os.RemoveAll(tmp), lock.Close()); err != nil {
 			return nil, explain(err)
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if errors.Is(err, ErrLocked) {
 		return nil, fmt.Errorf("another lode init is at work: %w", err)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	} else if err := os.RemoveAll(tmp); err != nil {
 		return nil, explain(err)
 	}
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return nil, explain(err)
 	}
-	return takeLock(filepath.Join(tmp, lockFile), tmp)
+	lock, err = takeLock(filepath.Join(tmp, lockFile), tmp)
+	if err != nil && !errors.Is(err, ErrLocked) { // on a full disk, for example
+		err = errors.Join(err, os.RemoveAll(tmp))
+	}
+	return lock, err
 }
 
 func build(ctx context.Context, tmp string, net types.Network, genesis io.Reader, opt Options) error {

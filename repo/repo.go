@@ -82,7 +82,12 @@ func Open(dir string, env []string) (_ *Repo, err error) {
 		return nil, err
 	}
 	for _, need := range []string{genesisFile, databaseFile, keystoreDir, sectorsDir} {
-		if _, err := os.Stat(filepath.Join(dir, need)); err != nil {
+		info, err := os.Stat(filepath.Join(dir, need))
+		if err == nil && info.Size() == 0 && !info.IsDir() {
+			// SQLite takes an empty file for a new database, and what was signed would be forgotten.
+			err = fmt.Errorf("%s is empty", need)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%w at %s: %w; put it back from a backup, or start over with lode init in an empty folder", ErrCorrupt, dir, err)
 		}
 	}
@@ -154,7 +159,7 @@ func Network(dir string) (types.Network, error) {
 	}
 	n, err := types.ParseNetwork(b)
 	if err != nil {
-		return types.Network{}, fmt.Errorf("%w at %s: %s: %w", ErrCorrupt, dir, networkFile, err)
+		return types.Network{}, fmt.Errorf("%w at %s: %s: %w; put it back from a backup or from the network's operator", ErrCorrupt, dir, networkFile, err)
 	}
 	if n.Genesis == "" {
 		return types.Network{}, fmt.Errorf("%w at %s: %s names no genesis; put it back from the network's operator", ErrCorrupt, dir, networkFile)

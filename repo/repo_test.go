@@ -159,6 +159,17 @@ func TestInitInPlaceOfAKilledOne(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
+// A lock that cannot be taken for another reason is not blamed on another init.
+func TestInitSaysWhyThereIsNoLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "repo")
+	net, car := genesis(t, "testnet")
+	require.NoError(t, os.Mkdir(dir+".init", 0o700))
+	require.NoError(t, os.Mkdir(filepath.Join(dir+".init", "repo.lock"), 0o700)) // nothing can be written there
+	err := repo.Init(t.Context(), dir, net, bytes.NewReader(car), repo.Options{})
+	require.ErrorContains(t, err, "is a directory")
+	require.NotContains(t, err.Error(), "another lode init")
+}
+
 func TestTwoInitsAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "repo")
 	net, car := genesis(t, "testnet")
@@ -196,15 +207,17 @@ func TestDamagedRepo(t *testing.T) {
 		"settings of noise": {write("config.toml", "\x00\xff["), repo.ErrConfig, "line 1"},
 		"unknown setting":   {write("config.toml", "[API]\n\nListenAdress = \"x\"\n"), repo.ErrConfig, `line 3: there is no setting "API.ListenAdress"`},
 		"no network":        {remove("network.toml"), repo.ErrCorrupt, "network's operator"},
-		"network of noise":  {write("network.toml", "]"), repo.ErrCorrupt, "network.toml"},
+		"network of noise":  {write("network.toml", "]"), repo.ErrCorrupt, "network's operator"},
 		"network, no genesis": {func(t *testing.T, dir string) {
 			b, _ := types.Devnet().Encode()
 			write("network.toml", string(b))(t, dir)
 		}, repo.ErrCorrupt, "names no genesis"},
-		"no genesis":  {remove("genesis.car"), repo.ErrCorrupt, "genesis.car"},
-		"no database": {remove("lode.db"), repo.ErrCorrupt, "lode.db"},
-		"no keystore": {remove("keystore"), repo.ErrCorrupt, "keystore"},
-		"no sectors":  {remove("sectors"), repo.ErrCorrupt, "sectors"},
+		"no genesis":     {remove("genesis.car"), repo.ErrCorrupt, "genesis.car"},
+		"no database":    {remove("lode.db"), repo.ErrCorrupt, "lode.db"},
+		"empty database": {write("lode.db", ""), repo.ErrCorrupt, "lode.db is empty"},
+		"empty genesis":  {write("genesis.car", ""), repo.ErrCorrupt, "genesis.car is empty"},
+		"no keystore":    {remove("keystore"), repo.ErrCorrupt, "keystore"},
+		"no sectors":     {remove("sectors"), repo.ErrCorrupt, "sectors"},
 		"somebody's folder": {func(t *testing.T, dir string) {
 			require.NoError(t, os.RemoveAll(dir))
 			require.NoError(t, os.Mkdir(dir, 0o700))

@@ -45,6 +45,9 @@ func Open(dir string, opt Options) (*Wallet, error) {
 	if err := w.collect(entries); err != nil {
 		return nil, fmt.Errorf("keystore %s: %w", dir, err)
 	}
+	if err := w.checkKeys(); err != nil {
+		return nil, fmt.Errorf("keystore %s: %w", dir, err)
+	}
 	if err := w.start(entries, opt); err != nil {
 		return nil, fmt.Errorf("keystore %s: %w", dir, err)
 	}
@@ -107,6 +110,21 @@ func (w *Wallet) collect(entries []string) error {
 			return err
 		}
 		w.names[a] = append([]string{want}, names...)
+	}
+	return nil
+}
+
+// checkKeys finds key files that are damaged, as far as that shows without a passphrase. A node
+// without a key that it counts on would lose its rounds one by one.
+func (w *Wallet) checkKeys() error {
+	for a, names := range w.names {
+		b, err := w.store.read(names[0])
+		if err == nil && !isEnvelope(b) {
+			_, err = parseOf(b, a)
+		}
+		if err != nil {
+			return fmt.Errorf("key %s: %w; put the file %s back from a backup, or move it away to do without that key", a, err, w.store.path(names[0]))
+		}
 	}
 	return nil
 }

@@ -148,12 +148,21 @@ func (w *Wallet) load(entry string, a address.Address, pass []byte) (KeyInfo, er
 			return KeyInfo{}, fmt.Errorf("key %s: %w", a, err)
 		}
 	}
-	k, err := ParseKey(b)
+	k, err := parseOf(b, a)
 	if err != nil {
 		return KeyInfo{}, fmt.Errorf("key %s: %w", a, err)
 	}
+	return k, nil
+}
+
+// parseOf reads the key of an address.
+func parseOf(b []byte, a address.Address) (KeyInfo, error) {
+	k, err := ParseKey(b)
+	if err != nil {
+		return KeyInfo{}, err
+	}
 	if got, err := k.Address(); err != nil || got != a {
-		return KeyInfo{}, fmt.Errorf("key file of %s holds another key: %w", a, ErrBadKey)
+		return KeyInfo{}, fmt.Errorf("%w: the file holds another key", ErrBadKey)
 	}
 	return k, nil
 }

@@ -282,15 +282,33 @@ func TestReadableKeyFilesAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "0640")
 }
 
-func TestSwappedKeyFileIsNoticed(t *testing.T) {
-	dir := t.TempDir()
-	w := plain(t, dir)
-	a, b := newKey(t, w, crypto.SigTypeBLS), newKey(t, w, crypto.SigTypeBLS)
-	content, err := os.ReadFile(fileOf(dir, "wallet-"+a.String()))
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(fileOf(dir, "wallet-"+b.String()), content, 0o600))
-	_, err = plain(t, dir).Sign(t.Context(), b, nil)
-	require.ErrorIs(t, err, ErrBadKey)
+func TestDamagedKeyFilesAreRefused(t *testing.T) {
+	for name, harm := range map[string]func(own, other []byte) []byte{
+		"another key": func(_, other []byte) []byte { return other },
+		"text":        func([]byte, []byte) []byte { return []byte("no key at all") },
+		"empty":       func([]byte, []byte) []byte { return nil },
+		"cut off":     func(own, _ []byte) []byte { return own[:len(own)/2] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			w := plain(t, dir)
+			a, b := newKey(t, w, crypto.SigTypeBLS), newKey(t, w, crypto.SigTypeBLS)
+			file := fileOf(dir, "wallet-"+b.String())
+			own, err := os.ReadFile(file)
+			require.NoError(t, err)
+			other, err := os.ReadFile(fileOf(dir, "wallet-"+a.String()))
+			require.NoError(t, err)
+			open := plain(t, dir) // before the damage
+			require.NoError(t, os.WriteFile(file, harm(own, other), 0o600))
+			_, err = open.Sign(t.Context(), b, nil)
+			require.ErrorIs(t, err, ErrBadKey)
+			_, err = Open(dir, Options{Plain: true})
+			require.ErrorIs(t, err, ErrBadKey)
+			require.ErrorContains(t, err, file, "what to move away")
+			require.NoError(t, os.Remove(file))
+			require.Equal(t, []address.Address{a}, plain(t, dir).List())
+		})
+	}
 }
 
 func TestLeftoverOfACrashIsRemoved(t *testing.T) {

@@ -70,7 +70,7 @@ func Fetch(ctx context.Context, node interface {
 	for e := range events {
 		switch {
 		case e.Err != "":
-			return e, fmt.Errorf("retrieve %s: %s", order.Root, e.Err)
+			return e, errors.New(e.Err) // it names the root
 		case e.Done:
 			return e, nil
 		case report != nil:

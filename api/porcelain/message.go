@@ -81,14 +81,15 @@ type Replacer interface {
 	WalletSignMessage(ctx context.Context, addr address.Address, msg *types.Message) (*types.SignedMessage, error)
 }
 
-// replaceNum over replaceDen is how much more a replacement must pay (spec chain.md g.1).
+// replaceNum over replaceDen is how much more a replacement pays when nobody says how much
+// (spec chain.md g). Pools take less, by a rule of theirs.
 const (
 	replaceNum = 5
 	replaceDen = 4
 )
 
-// Replace sends a pending message of the node's wallet again with higher fees. Zero premium
-// and cap mean the least that a pool accepts.
+// Replace sends a pending message of the node's wallet again with higher fees. A zero
+// premium is a quarter more than before, a zero cap the old one or the premium.
 func Replace(ctx context.Context, node Replacer, msg cid.Cid, premium, feeCap abi.TokenAmount) (*types.SignedMessage, error) {
 	pending, err := node.MpoolPending(ctx, types.TipSetKey{})
 	if err != nil {
@@ -99,12 +100,8 @@ func Replace(ctx context.Context, node Replacer, msg cid.Cid, premium, feeCap ab
 			continue
 		}
 		m := p.Message
-		least := big.Add(big.Div(big.Mul(m.GasPremium, big.NewInt(replaceNum)), big.NewInt(replaceDen)), big.NewInt(1))
 		if premium.Int == nil || premium.IsZero() {
-			premium = least
-		}
-		if premium.LessThan(least) {
-			return nil, fmt.Errorf("premium %s: a replacement must pay at least %s", premium, least)
+			premium = big.Add(big.Div(big.Mul(m.GasPremium, big.NewInt(replaceNum)), big.NewInt(replaceDen)), big.NewInt(1))
 		}
 		if feeCap.Int == nil || feeCap.IsZero() {
 			feeCap = big.Max(m.GasFeeCap, premium)

@@ -150,8 +150,11 @@ func TestReplace(t *testing.T) {
 		require.EqualValues(t, 4, got.Message.Nonce)
 		require.Equal(t, "100", old.Message.GasPremium.String(), "the pending message was changed")
 	}
-	_, err = porcelain.Replace(t.Context(), p, old.Cid(), big.NewInt(120), big.Int{})
-	require.ErrorContains(t, err, "at least 126")
+	// What is named is tried: the rule is the pool's.
+	got, err := porcelain.Replace(t.Context(), p, old.Cid(), big.NewInt(111), big.NewInt(500))
+	require.NoError(t, err)
+	require.Equal(t, "111", got.Message.GasPremium.String())
+	require.Equal(t, "500", got.Message.GasFeeCap.String())
 	_, err = porcelain.Replace(t.Context(), p, types.EmptyAMTCid, big.Int{}, big.Int{})
 	require.ErrorContains(t, err, "not pending")
 }

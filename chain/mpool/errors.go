@@ -38,9 +38,9 @@ var (
 	// ErrFeeCapTooLow: no block would take the message for long.
 	ErrFeeCapTooLow = errors.New("gas fee cap is too low")
 	// ErrFunds: the sender cannot pay the gas of all its pending messages.
-	ErrFunds = errors.New("sender has not enough funds for gas")
+	ErrFunds = errors.New("sender has not enough funds for gas, send it some FIL first")
 	// ErrNoSender: the sender does not exist at the head.
-	ErrNoSender = errors.New("sender does not exist")
+	ErrNoSender = errors.New("sender does not exist on chain, send it some FIL first")
 	// ErrFull: the pool takes no more messages of others now.
 	ErrFull = errors.New("message pool is full")
 )

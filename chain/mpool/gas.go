@@ -42,7 +42,11 @@ type CallError struct {
 }
 
 func (e *CallError) Error() string {
-	return fmt.Sprintf("message would fail with exit code %d (%s): %s", e.Code, e.Code, e.Reason)
+	text := fmt.Sprintf("message would fail with exit code %d (%s): %s", e.Code, e.Code, e.Reason)
+	if e.Code == exitcode.SysErrInsufficientFunds {
+		text += "; send less, or send it some FIL first"
+	}
+	return text
 }
 
 // EstimateGas returns a copy of the message with those of the gas limit, premium and fee cap

@@ -60,10 +60,17 @@ func TestEstimateGasLimit(t *testing.T) {
 	require.Equal(t, exitcode.ErrForbidden, ce.Code)
 	require.ErrorContains(t, err, "no way")
 
+	r.call = func([]types.ChainMsg, types.ChainMsg) *vm.Result {
+		return &vm.Result{Receipt: types.MessageReceipt{ExitCode: int64(exitcode.SysErrInsufficientFunds)}, Err: "too little"}
+	}
+	_, err = r.pool.EstimateGas(ctx, &in, big.Zero())
+	require.ErrorContains(t, err, "send it some FIL first")
+
 	in.From, err = address.NewIDAddress(99999)
 	require.NoError(t, err)
 	_, err = r.pool.EstimateGas(ctx, &in, big.Zero())
 	require.ErrorIs(t, err, ErrNoSender)
+	require.ErrorContains(t, err, "send it some FIL first")
 }
 
 func TestEstimateKeepsWhatIsGiven(t *testing.T) {

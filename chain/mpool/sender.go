@@ -84,7 +84,7 @@ func (s *sender) check(m *types.Message, acc account, adm admission) error {
 		}
 	}
 	if acc.balance.LessThan(need) {
-		return fmt.Errorf("%w: balance %s, need %s for all that is pending", ErrFunds, acc.balance, need)
+		return fmt.Errorf("%w: balance %s, need %s for all that is pending", ErrFunds, types.FIL(acc.balance), types.FIL(need))
 	}
 	return nil
 }

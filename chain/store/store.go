@@ -37,9 +37,10 @@ type Options struct {
 
 // Store is the chain on disk. It is safe from many goroutines.
 type Store struct {
-	db   *pebble.DB
-	log  *slog.Logger
-	done chan struct{} // closed when Close begins
+	db    *pebble.DB
+	guard *Guard
+	log   *slog.Logger
+	done  chan struct{} // closed when Close begins
 
 	life    sync.Mutex
 	closed  bool           // guarded by life
@@ -71,6 +72,10 @@ const (
 	keyCursor     = 'c' // follower's name → tipset key
 )
 
+// cure is what to do about a damaged chain store. Keys, sectors and deals are elsewhere.
+const cure = "stop the node and move this folder away: the node then fetches the chain from its peers again; " +
+	"the only node of a network has none and needs the folder from a backup"
+
 // Open opens the store in a folder, which is made when missing. Only one process can have it
 // open.
 func Open(dir string, opt Options) (*Store, error) {
@@ -82,32 +87,41 @@ func Open(dir string, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chain store: %w", err)
 	}
-	db, err := pebble.Open(dir, pebbleOptions(opt, log))
+	guard := NewGuard(dir, cure, log)
+	db, err := pebble.Open(dir, pebbleOptions(opt, guard, log))
 	if err != nil {
-		return nil, fmt.Errorf("chain store %s: %w", dir, err)
+		return nil, fmt.Errorf("chain store: %w", guard.Explain(err))
 	}
 	s := &Store{
 		db:      db,
+		guard:   guard,
 		log:     log,
 		done:    make(chan struct{}),
 		tipsets: tipsets,
 		changed: make(chan struct{}),
 	}
 	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("chain store %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("chain store: %w", guard.Explain(err)), db.Close())
 	}
 	return s, nil
 }
 
-func pebbleOptions(opt Options, log *slog.Logger) *pebble.Options {
+func pebbleOptions(opt Options, guard *Guard, log *slog.Logger) *pebble.Options {
+	// Without one of ours Pebble takes a file system that watches for slow disks, which nobody
+	// here asks about and whose goroutine stays behind when opening fails.
+	fs := opt.FS
+	if fs == nil {
+		fs = vfs.Default
+	}
 	o := &pebble.Options{
-		FS:                          opt.FS,
+		FS:                          fs,
 		CacheSize:                   orDefault(opt.CacheBytes, 16<<20),
 		MemTableSize:                orDefault(opt.MemTableBytes, 8<<20),
 		MemTableStopWritesThreshold: 3,
 		MaxOpenFiles:                256,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      NewPebbleLog(log, "chain store"),
+		EventListener:               guard.Events(),
 	}
 	// State is read by random keys that are mostly not in the upper levels.
 	for i := range o.Levels {
@@ -123,6 +137,10 @@ func orDefault[T int | int64 | uint64](v, d T) T {
 	}
 	return v
 }
+
+// Watch returns when the store turns out to be damaged, with the reason, or when the context
+// ends.
+func (s *Store) Watch(ctx context.Context) error { return s.guard.Run(ctx) }
 
 // load reads the pointers that are kept in memory.
 func (s *Store) load() error {

@@ -226,7 +226,7 @@ func (f *frame) move(from, to address.Address, amount abi.TokenAmount) (exitcode
 	}
 	sender := f.mustActor(from)
 	if sender.Balance.LessThan(amount) {
-		return exitcode.SysErrInsufficientFunds, fmt.Sprintf("balance %s of %s does not cover %s", sender.Balance, from, amount)
+		return exitcode.SysErrInsufficientFunds, fmt.Sprintf("balance %s of %s does not cover %s", types.FIL(sender.Balance), from, types.FIL(amount))
 	}
 	if same {
 		return exitcode.Ok, ""

@@ -14,6 +14,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	libp2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/lodenet/lode/market/car"
 	"github.com/lodenet/lode/market/transfer"
 )
@@ -42,8 +43,15 @@ func open(ctx context.Context, h host.Host, p Provider) ([]*endpoint, error) {
 	}
 	dial, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, "retrieval"), connectTimeout)
 	defer cancel()
+	// Somebody waits for this: that nobody answered a moment ago, which libp2p goes by for some
+	// seconds, does not count.
+	if s, ok := h.Network().(interface {
+		Backoff() *libp2pswarm.DialBackoff
+	}); ok {
+		s.Backoff().Clear(p.Peer.ID)
+	}
 	if err := h.Connect(dial, p.Peer); err != nil {
-		return nil, fmt.Errorf("cannot connect: %w", err)
+		return nil, fmt.Errorf("cannot be reached (is it running, and is its address right?): %w", err)
 	}
 	ts, terr := QueryTransports(ctx, h, p.Peer.ID)
 	var out []*endpoint

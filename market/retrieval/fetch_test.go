@@ -18,6 +18,7 @@ import (
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+	libp2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/market/car"
 	"github.com/multiformats/go-multiaddr"
@@ -211,6 +212,9 @@ func TestFetchByPeer(t *testing.T) {
 			waitFor(t, ph, ProtocolHTTP)
 			ai := peer.AddrInfo{ID: ph.ID(), Addrs: ph.Addrs()}
 			out := filepath.Join(t.TempDir(), "out")
+			for _, a := range ph.Addrs() { // it was down a moment ago
+				ch.Network().(*libp2pswarm.Swarm).Backoff().AddBackoff(ph.ID(), a)
+			}
 			p, err := NewFetcher(ch, quiet, finder{{Peer: ai}}).Fetch(ctx, Request{Root: imp.Root, Out: out})
 			if err != nil {
 				t.Fatal(err)

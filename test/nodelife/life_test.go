@@ -145,7 +145,7 @@ func TestL12Order(t *testing.T) {
 	}
 }
 
-const order = `repo; database; chain store; libp2p host; imports; disk; disk watch; dispatcher; gossip; hello; chain exchange; dht;
+const order = `repo; database; chain store; libp2p host; imports; disk; disk watch; chain store watch; imports watch; dispatcher; gossip; hello; chain exchange; dht;
 	chain bitswap; content bitswap; content over libp2p; tunnels; message pool; gossip messages; message index; syncer; protocols ready; peers' heads;
 	peers; stall watch; listen; host; announcer; outbox; gateway port; gateway; deals made; PROVIDER subscriptions; rpc port; rpc`
 

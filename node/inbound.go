@@ -122,13 +122,13 @@ func (n *Node) checkMessage(ctx context.Context, m *types.SignedMessage) (gossip
 }
 
 // blame charges a peer for gossip that no honest peer passes on: bytes that do not decode, and
-// a block whose signature is not its miner's (spec network.md P-08). Other refused gossip costs
+// a block on parents that we know whose signature is not its miner's (spec network.md P-08). Other refused gossip costs
 // it standing in gossip alone, since the view from another fork may be another.
 func (n *Node) blame(from peer.ID, err error) {
 	switch {
 	case errors.Is(err, inbound.ErrMalformed):
 		n.peers.Report(from, peers.Malformed, err)
-	case errors.Is(err, consensus.ErrSignature):
+	case errors.Is(err, consensus.ErrSignature) && !errors.Is(err, consensus.ErrByHead):
 		n.peers.Report(from, peers.Forged, err)
 	}
 }

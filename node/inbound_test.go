@@ -23,6 +23,7 @@ func TestP08GossipIsCharged(t *testing.T) {
 	}{
 		"noise":  {fmt.Errorf("block: %w", inbound.ErrMalformed), -20},
 		"fork":   {fmt.Errorf("block: %w", consensus.ErrIneligible), 0},
+		"behind": {fmt.Errorf("block: %w: %w", consensus.ErrByHead, consensus.ErrSignature), 0},
 		"forger": {fmt.Errorf("block: %w", consensus.ErrSignature), -50}, // on probation, after its ban
 	} {
 		n.blame(from, c.err)

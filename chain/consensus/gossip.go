@@ -43,6 +43,10 @@ const syncedWithin = 6 * time.Hour
 // errSeen: gossip brought the block before.
 var errSeen = errors.New("seen before")
 
+// ErrByHead: a block was judged by our head, since its parents are not known here. Who is behind
+// may know another worker of its miner, so the peer that sent it need not be at fault.
+var ErrByHead = errors.New("its parents are not known here, so our head was asked")
+
 // CheckGossip judges a block announcement by what can be told cheaply from our own head (spec
 // chain.md f.4). The reason is nil when it is accepted.
 func (e *Engine) CheckGossip(ctx context.Context, m *types.BlockMsg) (Verdict, error) {
@@ -99,6 +103,7 @@ func verdict(err error, bad Verdict) Verdict {
 // checkMiner checks eligibility and the signature as the block's parents say, or, when we do
 // not have those, as our head does.
 func (e *Engine) checkMiner(ctx context.Context, h *types.BlockHeader, head *types.TipSet) error {
+	byHead := false
 	base, err := e.chain.TipSet(ctx, types.NewTipSetKey(h.Parents...))
 	switch {
 	case err == nil && base.Height() >= h.Height:
@@ -106,6 +111,7 @@ func (e *Engine) checkMiner(ctx context.Context, h *types.BlockHeader, head *typ
 	case errors.Is(err, types.ErrNoTipSet):
 		return fmt.Errorf("%w: %w", ErrParents, err)
 	case ipld.IsNotFound(err):
+		byHead = true
 		if base, err = e.chain.TipSetAt(ctx, h.Height-1, head); err != nil {
 			return err
 		}
@@ -127,5 +133,9 @@ func (e *Engine) checkMiner(ctx context.Context, h *types.BlockHeader, head *typ
 	if why != "" {
 		return broken(ErrIneligible, "%s: %s", h.Miner, why)
 	}
-	return e.verifySignature(h, key)
+	err = e.verifySignature(h, key)
+	if err != nil && byHead {
+		return fmt.Errorf("%w: %w", ErrByHead, err)
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ func TestGossipVerdicts(t *testing.T) {
 		"no parents":          {spoil: func(m *types.BlockMsg) { m.Header.Parents = nil }, want: consensus.Reject, rule: consensus.ErrParents},
 		"old head, unknown":   {spoil: func(m *types.BlockMsg) { m.Header.Miner, _ = address.NewIDAddress(7777) }, now: at.Add(7 * time.Hour), want: consensus.Ignore, rule: consensus.ErrWorker},
 		"old head, bad sig":   {after: func(m *types.BlockMsg) { other.SignBlock(t, m.Header) }, now: at.Add(7 * time.Hour), want: consensus.Reject, rule: consensus.ErrSignature},
+		"bad sig, no parents": {spoil: func(m *types.BlockMsg) { m.Header.Parents = []cid.Cid{w.block.Cid()} }, after: func(m *types.BlockMsg) { other.SignBlock(t, m.Header) }, want: consensus.Reject, rule: consensus.ErrByHead},
 		"what costs is later": {spoil: func(m *types.BlockMsg) { m.Header.WinPoStProof = nil }, want: consensus.Accept},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,6 +70,7 @@ func TestGossipVerdicts(t *testing.T) {
 			require.Equal(t, c.want == consensus.Accept, err == nil)
 			if c.rule != nil {
 				require.ErrorIs(t, err, c.rule)
+				require.Equal(t, c.rule == consensus.ErrByHead, errors.Is(err, consensus.ErrByHead))
 			}
 			if c.want != consensus.Accept {
 				return

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -24,7 +25,15 @@ import (
 	"github.com/lodenet/lode/proofs/post"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := os.RemoveAll(sharedDir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		os.Exit(code)
+	}))
+}
 
 var now = func() time.Time { return time.Unix(1, 0) }
 
@@ -47,23 +56,25 @@ func seal(t testing.TB, dir string, data []byte) *Sector {
 	return s
 }
 
-// shared is one sealed sector for tests that leave it as it is.
-var shared = sync.OnceValues(func() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "lode-offline-"); err != nil {
-		return "", err
-	}
-	data := payload(1500)
-	_, err = Seal(context.Background(), dir, bytes.NewReader(data), int64(len(data)), options())
-	return dir, err
-})
+// shared is one sealed sector for tests that leave it as it is; TestMain removes its folder.
+var (
+	sharedDir string
+	shared    = sync.OnceValue(func() (err error) {
+		if sharedDir, err = os.MkdirTemp("", "lode-offline-"); err != nil {
+			return err
+		}
+		data := payload(1500)
+		_, err = Seal(context.Background(), sharedDir, bytes.NewReader(data), int64(len(data)), options())
+		return err
+	})
+)
 
 func sealedSector(t testing.TB) *Sector {
 	t.Helper()
-	dir, err := shared()
-	if err != nil {
+	if err := shared(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(dir)
+	s, err := Open(sharedDir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,15 +107,23 @@ func TestProvidersAndPeers(t *testing.T) {
 	})
 }
 
+// pair is a server of the network "net" that another node has connected to; stop ends the
+// server.
+func pair(t *testing.T, network string, mode dht.Mode) (server, other *dht.Table, hosts []*host.Host, stop func()) {
+	t.Helper()
+	hosts = hosttest.Simulated(t, 2, 20*time.Millisecond)
+	server, stop = start(t, hosts[0], "net", dht.Server)
+	other, _ = start(t, hosts[1], network, mode)
+	hosttest.Listen(t, hosts...)
+	hosttest.Connect(t, hosts[1], hosts[0])
+	time.Sleep(5 * time.Second) // the tables look who is a server
+	return server, other, hosts, stop
+}
+
 // Nodes of two networks that are connected see nothing of each other's records.
 func TestNetworksApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hosts := hosttest.Simulated(t, 2, 20*time.Millisecond)
-		a, _ := start(t, hosts[0], "one", dht.Server)
-		b, _ := start(t, hosts[1], "two", dht.Server)
-		hosttest.Listen(t, hosts...)
-		hosttest.Connect(t, hosts[0], hosts[1])
-		time.Sleep(5 * time.Second)
+		a, b, _, _ := pair(t, "two", dht.Server)
 		if a.Size() != 0 || b.Size() != 0 {
 			t.Errorf("tables of %d and %d peers, want none", a.Size(), b.Size())
 		}
@@ -137,12 +145,7 @@ func TestNetworksApart(t *testing.T) {
 // A client asks and is asked nothing.
 func TestClientMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hosts := hosttest.Simulated(t, 2, 20*time.Millisecond)
-		server, _ := start(t, hosts[0], "net", dht.Server)
-		client, _ := start(t, hosts[1], "net", dht.Client)
-		hosttest.Listen(t, hosts...)
-		hosttest.Connect(t, hosts[1], hosts[0])
-		time.Sleep(5 * time.Second)
+		server, client, hosts, _ := pair(t, "net", dht.Client)
 		if server.Size() != 0 || client.Size() != 1 {
 			t.Errorf("tables of %d and %d peers, want 0 and 1", server.Size(), client.Size())
 		}
@@ -161,12 +164,7 @@ func TestClientMode(t *testing.T) {
 // A search whose results nobody reads has ended when Run has.
 func TestStopWaitsForSearches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hosts := hosttest.Simulated(t, 2, 20*time.Millisecond)
-		d, stop := start(t, hosts[0], "net", dht.Server)
-		other, _ := start(t, hosts[1], "net", dht.Server)
-		hosttest.Listen(t, hosts...)
-		hosttest.Connect(t, hosts[1], hosts[0])
-		time.Sleep(5 * time.Second) // the tables look who is a server
+		d, other, _, stop := pair(t, "net", dht.Server)
 		c := content(t, "x")
 		if err := other.Provide(t.Context(), c); err != nil {
 			t.Fatal(err)

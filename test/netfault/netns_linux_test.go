@@ -37,10 +37,6 @@ func TestNetns(t *testing.T) {
 	sweep(t)
 	for _, s := range scenarios(t, levelNetns) {
 		t.Run(s.ID, func(t *testing.T) {
-			if s.Tunnels && !hasTunnels(bin) {
-				fmt.Printf("skip  %s: this program has no tunnels\n", s.ID)
-				t.Skip("this program has no tunnels")
-			}
 			if !s.Alone {
 				t.Parallel() // nodes mostly wait; -test.parallel says how many scenarios at once
 			}

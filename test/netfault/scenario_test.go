@@ -33,8 +33,6 @@ type scenario struct {
 	// Send is how often a transfer is sent, from the nodes in turn; 0 is never.
 	Send span
 	Link link // of every pair to begin with
-	// Tunnels are needed.
-	Tunnels bool
 	// Alone: it takes the whole machine, so no other runs beside it in namespaces.
 	Alone bool
 	// Caps of each process.

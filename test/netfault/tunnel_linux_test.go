@@ -169,9 +169,3 @@ func (l *load) end() (map[string]float64, error) {
 		"MiB carried": float64(l.whole) * tunnelSize / (1 << 20), "broken": float64(l.broken), "lies": float64(len(l.wrong)),
 	}, errors.Join(append(l.wrong, err)...)
 }
-
-// hasTunnels tells whether the program knows tunnels.
-func hasTunnels(bin string) bool {
-	out, err := exec.Command(bin, "p2p", "listen", "--help").Output()
-	return err == nil && bytes.Contains(out, []byte("lode p2p listen"))
-}

@@ -76,6 +76,7 @@ func TestT04TimeLimits(t *testing.T) {
 		_, err := local.Read(make([]byte, 1))
 		require.ErrorIs(t, err, errReset)
 		require.InDelta(t, 10*time.Second, time.Since(begin), float64(time.Second), "a target gets ten seconds")
+		p.settle(t) // the books follow the break
 		require.EqualValues(t, 1, ends(t, p.server, ReasonTarget))
 
 		// A peer that accepts streams and says nothing.
@@ -86,6 +87,7 @@ func TestT04TimeLimits(t *testing.T) {
 		_, err = local.Read(make([]byte, 1))
 		require.ErrorIs(t, err, errReset)
 		require.InDelta(t, 30*time.Second, time.Since(begin), float64(time.Second), "a stream gets thirty seconds")
+		p.settle(t)
 		require.EqualValues(t, 1, ends(t, p.client, ReasonOpen))
 		p.stopClient()
 		p.stopServer()

@@ -113,6 +113,7 @@ func TestT05RemovalDuringSetUp(t *testing.T) {
 		_, err = local.Read(make([]byte, 1))
 		require.ErrorIs(t, err, errReset)
 		require.Less(t, time.Since(begin), time.Second)
+		p.settle(t)
 		require.EqualValues(t, 1, ends(t, p.server, ReasonClosed))
 		p.stopClient()
 		p.stopServer()

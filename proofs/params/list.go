@@ -147,7 +147,7 @@ func (s *Store) Verify(ctx context.Context) ([]Entry, error) {
 			err = s.checkProving(ctx, e.File)
 		case kindCompiled:
 			if _, err = readCompiled(filepath.Join(s.dir, e.File)); err != nil {
-				err = errors.New("corrupt, or of another version of the program; it is made again when it is needed")
+				err = errors.New("corrupt, or written by other versions of the libraries; it is made again when it is needed")
 			}
 		case kindUnfinished:
 			err = errors.New("left by a setup that runs, or that was interrupted")

@@ -99,7 +99,7 @@ func (s *Store) Prepare(ctx context.Context, w Want) (*groth16.VerifyingKey, err
 			if err := keys.Close(); err != nil {
 				return nil, err
 			}
-			by, err := program()
+			by, err := writer()
 			if err == nil && vk.Digest() == w.Pin && by == writtenBy(s.path(stem, compiledExt)) {
 				return vk, nil
 			}

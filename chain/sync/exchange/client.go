@@ -268,11 +268,10 @@ func (c *Client) stream(ctx context.Context, p peer.ID, req *Request) (_ *Respon
 	var resp Response
 	err = func() error {
 		if _, err := st.Write(buf.Bytes()); err != nil {
+			in.err = err // nothing was read that could be malformed
 			return err
 		}
-		if err := st.CloseWrite(); err != nil {
-			return err
-		}
+		_ = st.CloseWrite() // fails when the peer is done with the stream; the answer tells how
 		return resp.UnmarshalCBOR(bufio.NewReaderSize(in, readBuffer))
 	}()
 	if err != nil {

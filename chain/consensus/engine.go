@@ -133,7 +133,7 @@ func (e *Engine) State(ctx context.Context, ts *types.TipSet) (root, receipts ci
 // errAborted is what waiters see when an execution panicked.
 var errAborted = errors.New("execution was aborted")
 
-// lead executes for all who wait.
+// lead executes for all who wait, unless another did since the caller looked.
 func (e *Engine) lead(ctx context.Context, ts *types.TipSet, x *execution) {
 	defer func() {
 		e.mu.Lock()
@@ -141,6 +141,10 @@ func (e *Engine) lead(ctx context.Context, ts *types.TipSet, x *execution) {
 		e.mu.Unlock()
 		close(x.done)
 	}()
+	var ok bool
+	if x.state, x.receipts, ok, x.err = e.known(ctx, ts.Key()); x.err != nil || ok {
+		return
+	}
 	x.state, x.receipts, x.err = e.execute(ctx, ts)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
@@ -129,21 +130,64 @@ func TestStateIsComputedOnce(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// stale is a chain whose first answer about a state is old when it arrives.
+type stale struct {
+	*counting
+	asked   atomic.Int64
+	arrives chan struct{}
+}
+
+func (s *stale) StateOf(ctx context.Context, k types.TipSetKey) (cid.Cid, cid.Cid, bool, error) {
+	if s.asked.Add(1) == 1 {
+		<-s.arrives
+		return cid.Undef, cid.Undef, false, nil
+	}
+	return s.counting.StateOf(ctx, k)
+}
+
+// Who looked before another was done, and comes to execute after that, takes what is there.
+func TestStateIsNotComputedAfterAStaleLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := livechain.New(t, 1)
+		ts := c.Mine(t, c.Transfer(t, 0, 1, 0))
+		chain := &stale{counting: &counting{Store: c.Store}, arrives: make(chan struct{})}
+		e := c.NewEngine(chain)
+		slow := make(chan cid.Cid, 1)
+		go func() {
+			root, _, err := e.State(t.Context(), ts)
+			if err != nil {
+				t.Error(err)
+			}
+			slow <- root
+		}()
+		synctest.Wait() // it looks
+		root, _, err := e.State(t.Context(), ts)
+		require.NoError(t, err)
+		close(chain.arrives)
+		require.Equal(t, root, <-slow)
+		require.Equal(t, uint64(1), e.Executed())
+	})
+}
+
 // One who gives up does not take the others down.
 func TestStateOutlivesACancelledCaller(t *testing.T) {
-	c := livechain.New(t, 1)
-	ts := c.Mine(t, c.Transfer(t, 0, 1, 0))
-	gate := &gated{Store: c.Store, reached: make(chan struct{}, 8), open: make(chan struct{})}
-	e := c.NewEngine(gate)
-	ctx, cancel := context.WithCancel(t.Context())
-	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { _, _, err := e.State(ctx, ts); first <- err }()
-	<-gate.reached
-	go func() { _, _, err := e.State(t.Context(), ts); second <- err }()
-	cancel()
-	require.ErrorIs(t, <-first, context.Canceled)
-	close(gate.open)
-	require.NoError(t, <-second)
+	synctest.Test(t, func(t *testing.T) {
+		c := livechain.New(t, 1)
+		ts := c.Mine(t, c.Transfer(t, 0, 1, 0))
+		gate := &gated{Store: c.Store, reached: make(chan struct{}, 8), open: make(chan struct{})}
+		e := c.NewEngine(gate)
+		ctx, cancel := context.WithCancel(t.Context())
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { _, _, err := e.State(ctx, ts); first <- err }()
+		<-gate.reached
+		go func() { _, _, err := e.State(t.Context(), ts); second <- err }()
+		synctest.Wait() // it waits for the first
+		require.Empty(t, gate.reached)
+		cancel()
+		require.ErrorIs(t, <-first, context.Canceled)
+		close(gate.open)
+		require.NoError(t, <-second)
+	})
 }
 
 type gated struct {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/big"
@@ -161,44 +162,50 @@ func TestReplacedMessages(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
-	c := minichain.New(t, 2)
-	x := newIndex(t, c)
-	c.Mine()
-	m := c.Transfer(0, 1, 0)
-	type answer struct {
-		l   *index.Lookup
-		err error
-	}
-	got := make(chan answer, 1)
-	wait := func(ctx context.Context, lookback abi.ChainEpoch) {
-		go func() {
-			l, err := x.Wait(ctx, m.Cid(), 2, lookback, true)
-			got <- answer{l, err}
-		}()
-	}
-	wait(t.Context(), 0)
-	none := func() {
-		select {
-		case a := <-got:
-			t.Fatalf("too early: %+v", a)
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		c := minichain.New(t, 2)
+		x := newIndex(t, c)
+		c.Mine()
+		m := c.Transfer(0, 1, 0)
+		type answer struct {
+			l   *index.Lookup
+			err error
 		}
-	}
-	at := c.Mine([]*types.SignedMessage{m})
-	none()
-	c.Mine()
-	none()
-	c.Mine()
-	a := <-got
-	require.NoError(t, a.err)
-	require.Equal(t, at.Key(), a.l.Included)
+		got := make(chan answer, 1)
+		wait := func(ctx context.Context, lookback abi.ChainEpoch) {
+			go func() {
+				l, err := x.Wait(ctx, m.Cid(), 2, lookback, true)
+				got <- answer{l, err}
+			}()
+		}
+		none := func() {
+			t.Helper()
+			synctest.Wait() // it has looked, and waits for another head
+			select {
+			case a := <-got:
+				t.Fatalf("too early: %+v", a)
+			default:
+			}
+		}
+		wait(t.Context(), 0)
+		none()
+		at := c.Mine([]*types.SignedMessage{m})
+		none()
+		c.Mine()
+		none()
+		c.Mine()
+		a := <-got
+		require.NoError(t, a.err)
+		require.Equal(t, at.Key(), a.l.Included)
 
-	ctx, cancel := context.WithCancel(t.Context())
-	wait(ctx, 0)
-	cancel()
-	require.ErrorIs(t, (<-got).err, context.Canceled, "it is below, and was not to be looked for there")
-	wait(t.Context(), 10)
-	require.NoError(t, (<-got).err)
+		ctx, cancel := context.WithCancel(t.Context())
+		wait(ctx, 0)
+		none()
+		cancel()
+		require.ErrorIs(t, (<-got).err, context.Canceled, "it is below, and was not to be looked for there")
+		wait(t.Context(), 10)
+		require.NoError(t, (<-got).err)
+	})
 }
 
 // dropper drops the index when the chain is asked for what comes next.

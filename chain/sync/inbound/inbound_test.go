@@ -212,18 +212,20 @@ func TestMessages(t *testing.T) {
 		{"too large", encode(t, large), gossip.Accept, gossip.Reject, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := dispatch.New()
-			defer d.Close()
-			j := judge{verdict: c.judge}
-			g := j.gate(d)
-			open(t, g)
-			if got := g.Validators().Message(t.Context(), "peer", c.data); got != c.want || j.messages != c.judged {
-				t.Errorf("verdict %s, judged %d times", got, j.messages)
-			}
-			j.checkBlame(t, c.want, c.judged)
-			if st := d.Topics(); len(st) != 1 || st[0].Topic != "messages" || int(st[0].Published) != c.judged {
-				t.Errorf("the dispatcher saw %+v", st)
-			}
+			synctest.Test(t, func(t *testing.T) { // a validator waits for ten seconds at most
+				d := dispatch.New()
+				defer d.Close()
+				j := judge{verdict: c.judge}
+				g := j.gate(d)
+				open(t, g)
+				if got := g.Validators().Message(t.Context(), "peer", c.data); got != c.want || j.messages != c.judged {
+					t.Errorf("verdict %s, judged %d times", got, j.messages)
+				}
+				j.checkBlame(t, c.want, c.judged)
+				if st := d.Topics(); len(st) != 1 || st[0].Topic != "messages" || int(st[0].Published) != c.judged {
+					t.Errorf("the dispatcher saw %+v", st)
+				}
+			})
 		})
 	}
 }

@@ -67,7 +67,7 @@ func TestFetchOverLoopback(t *testing.T) {
 	for i := range 100 {
 		want = append(want, put(t, stores[1+i%2], fmt.Sprintf("block %d", i)).Cid())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	b, err := nodes[0].GetBlock(ctx, want[0])
 	if err != nil || string(b.RawData()) != "block 0" {

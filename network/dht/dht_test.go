@@ -169,6 +169,7 @@ func TestStopWaitsForSearches(t *testing.T) {
 		if err := other.Provide(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(time.Second) // the record is on its way
 		found := d.FindProvidersAsync(t.Context(), c, 0)
 		synctest.Wait() // it has one to give
 		stop()

@@ -281,6 +281,7 @@ func TestBlockWaits(t *testing.T) {
 			t.Errorf("got %d", e.Msg)
 		}
 		// A publisher that gives up loses its message; it never waits without end.
+		synctest.Wait() // until then the message that was taken has its place
 		dispatch.Publish(topic, dispatch.Envelope[int]{Msg: 3})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

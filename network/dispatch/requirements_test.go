@@ -52,11 +52,14 @@ func TestD02OrderOfOnePublisher(t *testing.T) {
 			}
 		})
 	}
-	go func() { publishers.Wait(); d.Close() }()
+	first := make(chan struct{}) // came: what is queued when the dispatcher closes is dropped
+	go func() { publishers.Wait(); <-first; d.Close() }()
 	last := [4]int{-1, -1, -1, -1}
 	got := uint64(0)
 	for e := range s.C() {
-		got++
+		if got++; got == 1 {
+			close(first)
+		}
 		if p, i := e.Msg[0], e.Msg[1]; i <= last[p] {
 			t.Fatalf("message %d of publisher %d after %d", i, p, last[p])
 		}

@@ -96,6 +96,13 @@ func TestRelay(t *testing.T) {
 	if got := ask(t, other, hidden.ID(), []byte("hello")); string(got) != "hello" {
 		t.Errorf("got %q", got)
 	}
+	// The host hears it beside the service.
+	for range 1200 {
+		if relay.Reachability() == network.ReachabilityPublic {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	if r := relay.Reachability(); r != network.ReachabilityPublic {
 		t.Errorf("the relay is %s", r)
 	}

@@ -266,13 +266,13 @@ func TestP06SimultaneousOpen(t *testing.T) {
 			hosttest.Listen(t, hosts...)
 			var managers []*Manager
 			for i, h := range hosts {
-				m := manager(h, newNod(h, 1), Options{Bootstrap: []peer.AddrInfo{hosttest.Info(hosts[1-i])}})
+				m := manager(h, newNod(h, 1), Options{Bootstrap: []peer.AddrInfo{hosttest.Info(hosts[1-i])}, Hello: time.Minute})
 				managers = append(managers, m)
 			}
 			for _, m := range managers {
 				run(t, m)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			for _, m := range managers {
 				if err := m.WaitReady(ctx, 1); err != nil {

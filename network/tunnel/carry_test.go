@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/stretchr/testify/require"
 
@@ -210,6 +211,9 @@ func TestT03ErrorsShow(t *testing.T) {
 			require.NoError(t, broken(c), "the client must see an error when the peers part")
 			require.NoError(t, <-serverSide)
 			p.settle(t)
+			eventually(t, "the client knows that the peers have parted", func() bool {
+				return p.hosts[1].Network().Connectedness(p.hosts[0].ID()) != network.Connected
+			})
 
 			c = open("waits")
 			n, err := p.client.CloseStreams(t.Context())

@@ -61,10 +61,11 @@ func TestT06Cycles(t *testing.T) {
 	}
 	p.settle(t)
 	for _, tun := range []*Tunnels{p.server, p.client} {
-		require.NoError(t, tun.do(t.Context(), func(r *registry) {
-			require.Empty(t, r.streams)
-			require.Empty(t, r.perPeer)
-		}))
+		// The server may hear late of a stream that the client broke off at once.
+		eventually(t, "empty books", func() (empty bool) {
+			require.NoError(t, tun.do(t.Context(), func(r *registry) { empty = len(r.streams)+len(r.perPeer) == 0 }))
+			return empty
+		})
 	}
 	eventually(t, "as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+2 })
 	eventually(t, "as few descriptors as before", func() bool { return openFiles(t) <= files+2 })

@@ -80,7 +80,7 @@ func Listen(t testing.TB, hosts ...*host.Host) {
 // Connect dials from a to b.
 func Connect(t testing.TB, a, b *host.Host) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := a.Connect(ctx, Info(b)); err != nil {
 		t.Fatalf("connect %s to %s: %v", a.ID(), b.ID(), err)

@@ -174,8 +174,16 @@ func (x *Index) locate(ctx context.Context, q query, from *types.TipSet, lowest 
 			return nil, err
 		}
 		if done {
-			// Asked again: Run may have come this far since.
-			return x.ask(ctx, q, ts, lowest)
+			// Asked again: Run may have come this far since, or have been sent back meanwhile.
+			if p, err := x.ask(ctx, q, ts, lowest); err == nil || !errors.Is(err, ErrNotFound) {
+				return p, err
+			}
+			if done, err = x.covered(ctx, ts); err != nil {
+				return nil, err
+			}
+			if done {
+				return nil, ErrNotFound
+			}
 		}
 		rows, err := x.rowsOf(ctx, ts)
 		if err != nil {

@@ -328,16 +328,17 @@ func TestT10Transfer(t *testing.T) {
 // TestManyAtOnce: 50 and 1,000 connections that are all open at one time, the latter from
 // four peers, as one may have 256.
 func TestManyAtOnce(t *testing.T) {
+	patient := Options{DialTimeout: time.Minute, OpenTimeout: time.Minute} // a thousand are set up at once
 	for name, listen := range transports {
 		for _, c := range []struct{ peers, each int }{{1, 50}, {4, 250}} {
 			t.Run(fmt.Sprintf("%s %d", name, c.peers*c.each), func(t *testing.T) {
-				p := newPair(t, listen, Options{})
+				p := newPair(t, listen, patient)
 				clients := []*Tunnels{p.client}
 				for i := 2; i <= c.peers; i++ {
 					h := hosttest.New(t, byte(i), hostOptions(listen))
 					hosttest.Listen(t, h)
 					hosttest.Connect(t, h, p.hosts[0])
-					tun, _ := start(t, h, nil, Options{})
+					tun, _ := start(t, h, nil, patient)
 					clients = append(clients, tun)
 				}
 				require.NoError(t, p.server.Listen(t.Context(), Offer{Protocol: proto, Target: target(t, echo), AllowAny: true}))

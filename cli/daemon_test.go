@@ -41,7 +41,7 @@ func (l *locked) String() string {
 func onRepo(ctx context.Context, dir string, errOut *locked, args ...string) (int, string) {
 	var out bytes.Buffer
 	std := Std{In: strings.NewReader(""), Out: &out, Err: errOut, Env: []string{"HOME=" + dir}}
-	code := Main(ctx, append([]string{"--repo", dir, "--timeout", "60s"}, args...), std)
+	code := Main(ctx, append([]string{"--repo", dir, "--timeout", "5m"}, args...), std)
 	return code, out.String()
 }
 

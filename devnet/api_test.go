@@ -15,6 +15,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/lodenet/lode/api"
+	"github.com/lodenet/lode/chain/mpool"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/node"
@@ -96,17 +97,27 @@ func testCommon(t *testing.T, a *apiTest) {
 		t.Errorf("sessions of two nodes: got %v and %v", mine, other)
 	}
 	started := must[time.Time](t)(a.StartTime(a.ctx))
-	if age := time.Since(started); age < 0 || age > time.Minute {
+	if age := time.Since(started); age < 0 || age > 10*time.Minute { // which is the limit of the test
 		t.Errorf("started %s ago", age)
 	}
-	s := must[api.NodeStatus](t)(a.NodeStatus(a.ctx, true))
+	status := func(chain bool) api.NodeStatus { // a busy machine is late for a while, and says so
+		end := time.Now().Add(time.Minute)
+		for {
+			s := must[api.NodeStatus](t)(a.NodeStatus(a.ctx, chain))
+			if s.Healthy && s.SyncStatus.Behind <= 5 || time.Now().After(end) {
+				return s
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	s := status(true)
 	if !s.Healthy || s.Reason != "" || s.SyncStatus.Epoch < 3 || s.SyncStatus.Behind > 5 {
 		t.Errorf("status: got %+v", s)
 	}
 	if c := s.ChainStatus; c.BlocksPerTipsetLast100 != 1 || c.BlocksPerTipsetLastFinality != 1 || c.BaseFee.Sign() <= 0 {
 		t.Errorf("a chain of one miner: got %+v", c)
 	}
-	if s := must[api.NodeStatus](t)(a.NodeStatus(a.ctx, false)); !s.Healthy || s.ChainStatus.BlocksPerTipsetLast100 != 0 {
+	if s := status(false); !s.Healthy || s.ChainStatus.BlocksPerTipsetLast100 != 0 {
 		t.Errorf("status without chain: got %+v", s)
 	}
 	sync := must[*api.SyncState](t)(a.SyncState(a.ctx))
@@ -249,14 +260,18 @@ func testSigned(t *testing.T, a *apiTest) {
 		m.Nonce = must[uint64](t)(a.miner.MpoolGetNonce(a.ctx, from))
 		sent := must[*types.SignedMessage](t)(a.miner.WalletSignMessage(a.ctx, from, m))
 		c, err := a.miner.MpoolPush(a.ctx, sent)
-		if err != nil && i < 3 {
+		if err != nil && i < 9 {
 			continue // the storage miner sends from the same key, and was faster
 		}
 		if err != nil || c != m.Cid() {
 			t.Fatalf("push: got %s and %v, want the CID %s of the unsigned message", c, err, m.Cid())
 		}
-		if again := must[cid.Cid](t)(a.miner.MpoolPush(a.ctx, sent)); again != c {
-			t.Errorf("pushed again: got %s, want %s", again, c)
+		again, err := a.miner.MpoolPush(a.ctx, sent)
+		if errors.Is(err, mpool.ErrNonceTooLow) && i < 9 {
+			continue // a block took it in between
+		}
+		if err != nil || again != c {
+			t.Errorf("pushed again: got %s and %v, want %s", again, err, c)
 		}
 		break
 	}

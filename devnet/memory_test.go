@@ -4,17 +4,22 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+	"time"
 )
 
 func TestMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
 	}
-	child := exec.Command("sleep", "60")
+	child := exec.Command("sleep", "600")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
 	now := residentNow()
+	// A program that has just begun has few pages, which a kernel may not have added up yet.
+	for end := time.Now().Add(time.Minute); now.child == 0 && time.Now().Before(end); now = residentNow() {
+		time.Sleep(time.Millisecond)
+	}
 	if now.own < 1<<20 || now.child == 0 || now.sum < now.own+now.child {
 		t.Errorf("got %+v for a process with a child", now)
 	}

@@ -93,7 +93,7 @@ func genesisOfNobody() *types.TipSet {
 
 // A node that was just killed can look alive for a moment: Up must not be content with that.
 func TestUpStartsWhatWasJustKilled(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	exe, err := os.Executable()
 	if err != nil {
@@ -148,8 +148,11 @@ func TestUpStartsWhatWasJustKilled(t *testing.T) {
 	if pid == 0 || pid == old.Process.Pid {
 		t.Fatalf("pid %d after up, the killed one was %d", pid, old.Process.Pid)
 	}
-	if !f.answers(ctx, "node-0") {
-		t.Error("the new node does not answer")
+	for !f.answers(ctx, "node-0") { // one question has a few seconds, too few on a busy machine
+		if ctx.Err() != nil {
+			t.Error("the new node does not answer")
+			break
+		}
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Error(err)

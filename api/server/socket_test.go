@@ -3,8 +3,10 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,8 +38,11 @@ func tipset(t *testing.T, height abi.ChainEpoch) *types.TipSet {
 	return ts
 }
 
-// heads counts up for as long as its context lasts.
-func heads(t *testing.T, ended chan<- struct{}) *api.Proxy {
+// endless are more heads than anyone takes.
+const endless = math.MaxInt
+
+// heads tells of so many heads, as fast as they are taken, and ends with its context.
+func heads(t *testing.T, most int, ended chan<- struct{}) *api.Proxy {
 	ts := tipset(t, 3)
 	node := &api.Proxy{}
 	node.Call.ChainNotify = func(ctx context.Context) (<-chan []*api.HeadChange, error) {
@@ -46,7 +51,7 @@ func heads(t *testing.T, ended chan<- struct{}) *api.Proxy {
 			defer func() { ended <- struct{}{} }()
 			defer close(ch)
 			kind := api.HeadCurrent
-			for {
+			for range most {
 				select {
 				case ch <- []*api.HeadChange{{Type: kind, Val: ts}}:
 					kind = api.HeadApply
@@ -54,6 +59,7 @@ func heads(t *testing.T, ended chan<- struct{}) *api.Proxy {
 					return
 				}
 			}
+			<-ctx.Done()
 		}()
 		return ch, nil
 	}
@@ -63,7 +69,7 @@ func heads(t *testing.T, ended chan<- struct{}) *api.Proxy {
 
 func TestSubscription(t *testing.T) {
 	ended := make(chan struct{}, 10)
-	r := serve(t, heads(t, ended), server.Options{})
+	r := serve(t, heads(t, endless, ended), server.Options{})
 	c := r.client(t)
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -94,7 +100,7 @@ func TestSubscription(t *testing.T) {
 // WebSocket client (whose reader may stay behind when it is closed).
 func TestLibraryClient(t *testing.T) {
 	ended := make(chan struct{}, 1)
-	r := serve(t, heads(t, ended), server.Options{})
+	r := serve(t, heads(t, endless, ended), server.Options{})
 	var calls struct {
 		ChainNotify      func(context.Context) (<-chan []*api.HeadChange, error)
 		StateNetworkName func(context.Context) (string, error)
@@ -148,7 +154,8 @@ func (r *raw) next() map[string]any {
 
 func TestSocketFrames(t *testing.T) {
 	ended := make(chan struct{}, 10)
-	r := serve(t, heads(t, ended), server.Options{MaxRequest: 4096})
+	// So few that the subscription is not cut off, however long this goroutine stands still.
+	r := serve(t, heads(t, 10, ended), server.Options{MaxRequest: 4096})
 	c, _, err := r.dial(t, nil)
 	require.NoError(t, err)
 
@@ -186,7 +193,7 @@ func TestSocketFrames(t *testing.T) {
 
 func TestSlowSubscriberIsCutOff(t *testing.T) {
 	ended := make(chan struct{}, 1)
-	r := serve(t, heads(t, ended), server.Options{Backlog: 10})
+	r := serve(t, heads(t, endless, ended), server.Options{Backlog: 10})
 	c, _, err := r.dial(t, nil)
 	require.NoError(t, err)
 	c.send(`{"id":1,"method":"Filecoin.ChainNotify"}`)
@@ -222,7 +229,7 @@ func TestTooManyCalls(t *testing.T) {
 }
 
 func TestSocketOrigins(t *testing.T) {
-	r := serve(t, heads(t, make(chan struct{}, 1)), server.Options{Origins: []string{"https://wallet.example"}})
+	r := serve(t, heads(t, endless, make(chan struct{}, 1)), server.Options{Origins: []string{"https://wallet.example"}})
 	for origin, want := range map[string]int{"https://wallet.example": 101, "https://evil.example": 403, r.url: 101} {
 		_, resp, err := r.dial(t, http.Header{"Origin": {origin}})
 		require.Equal(t, want, resp.StatusCode, origin)
@@ -234,11 +241,12 @@ func TestSocketOrigins(t *testing.T) {
 }
 
 func TestPings(t *testing.T) {
-	r := serve(t, heads(t, make(chan struct{}, 1)), server.Options{})
+	r := serve(t, heads(t, endless, make(chan struct{}, 1)), server.Options{})
 	c, _, err := r.dial(t, nil)
 	require.NoError(t, err)
 	pinged := make(chan struct{})
-	c.ws.SetPingHandler(func(string) error { close(pinged); return nil })
+	first := sync.OnceFunc(func() { close(pinged) }) // others may follow before we look
+	c.ws.SetPingHandler(func(string) error { first(); return nil })
 	go func() { _, _, _ = c.ws.ReadMessage() }()
 	select {
 	case <-pinged:

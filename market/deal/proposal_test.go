@@ -158,7 +158,10 @@ func (x *pair) propose(t *testing.T, change func(*deal.Params, *market.DealPropo
 }
 
 func TestRejections(t *testing.T) {
-	x := newPair(t, func(c *provider.Config) { c.SealDuration = 100; c.StagingBytes = 10_000 })
+	x := newPair(t, func(c *provider.Config) {
+		c.SealDuration, c.StagingBytes = 100, 10_000
+		c.TransferTries = math.MaxInt // what holds the staging space is not given up meanwhile
+	})
 	x.w.set(func() { x.w.escrow[x.wallet.id] = types.FilecoinPrecision })
 	stranger := newWorld(t).account(t, 1)
 	online := func(m *deal.Params, url string, size uint64) {

@@ -194,10 +194,10 @@ func newHost(t testing.TB) host.Host {
 }
 
 // waitFor waits until Run has registered a protocol: the mux has no event for it, so it is
-// asked with a deadline.
+// asked with a deadline, which only names what never came.
 func waitFor(t testing.TB, h host.Host, id protocol.ID) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); runtime.Gosched() {
 		if slices.Contains(h.Mux().Protocols(), id) {
 			return
 		}

@@ -12,6 +12,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,6 +77,12 @@ func serveBoth(t *testing.T, p transfer.Payloads) (provider host.Host, urls map[
 			}
 		}
 	})
+	// The mux has no event for what ServeStreams registers. The limit only names what never came.
+	for end := time.Now().Add(time.Minute); !slices.Contains(client.Mux().Protocols(), transfer.Protocol); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%s is not served", transfer.Protocol)
+		}
+	}
 	return provider, map[string]string{
 		"http":   "http://" + l.Addr().String() + "/data",
 		"libp2p": transfer.PeerURL(client.ID(), client.Addrs()[0]),

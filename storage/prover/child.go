@@ -55,11 +55,12 @@ func (p *Prover) ask(ctx context.Context, j job) (a answer, err error) {
 	}
 	log := &lines{log: p.opt.Log}
 	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
+	low, err := start(cmd)
+	if err != nil {
 		return a, fmt.Errorf("%w: %w", ErrChild, err)
 	}
-	if err := lower(cmd.Process.Pid); err != nil {
-		p.opt.Log.Warn("cannot lower the priority of the proving process; blocks may be late meanwhile", "pid", cmd.Process.Pid, "err", err)
+	if low != nil {
+		p.opt.Log.Warn("cannot lower the priority of the proving process; blocks may be late meanwhile", "pid", cmd.Process.Pid, "err", low)
 	}
 	p.opt.Log.Debug("proving process started", "pid", cmd.Process.Pid)
 	begun := time.Now()
@@ -81,15 +82,6 @@ func (p *Prover) ask(ctx context.Context, j job) (a answer, err error) {
 		p.opt.Log.Info("proof made", "took", time.Since(begun).Round(time.Millisecond), "cpu", (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Round(time.Millisecond), "peak_kib", u.Maxrss)
 	}
 	return a, nil
-}
-
-// lower gives a process group its priority.
-func lower(group int) error {
-	ours, err := nice(0)
-	if err != nil {
-		return err
-	}
-	return syscall.Setpriority(syscall.PRIO_PGRP, group, min(ours+below, lowest))
 }
 
 // nice is the nice value of a process or thread, 0 for our own.

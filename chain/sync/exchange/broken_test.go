@@ -2,16 +2,13 @@ package exchange
 
 import (
 	"bytes"
-	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/lodenet/lode/chain/sync/chaintest"
@@ -65,21 +62,6 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
-// lateHost closes its half of a stream only when an answer has come.
-type lateHost struct{ libp2phost.Host }
-
-func (h lateHost) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (network.Stream, error) {
-	s, err := h.Host.NewStream(ctx, p, ids...)
-	return lateStream{s}, err
-}
-
-type lateStream struct{ network.Stream }
-
-func (s lateStream) CloseWrite() error {
-	time.Sleep(time.Second)
-	return s.Stream.CloseWrite()
-}
-
 // TestAnsweredAndClosed: a peer that answered and closed the stream before we closed our half,
 // as one does when our machine is busy, gave its answer all the same.
 func TestAnsweredAndClosed(t *testing.T) {
@@ -87,7 +69,7 @@ func TestAnsweredAndClosed(t *testing.T) {
 		chain := chaintest.New(t)
 		head := chain.Extend(chain.Genesis(), 3, 1, "a")
 		client, s, hosts := pair(t, chain)
-		client.host = lateHost{hosts[0]}
+		client.host = hosttest.Late{Host: hosts[0]}
 		if got, err := client.Headers(t.Context(), head.Key(), 4); err != nil || len(got) != 4 {
 			t.Errorf("%d headers, %v", len(got), err)
 		}

@@ -14,10 +14,8 @@ import (
 
 	"github.com/filecoin-project/go-state-types/big"
 	"github.com/ipfs/go-cid"
-	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/lodenet/lode/chain/sync/chaintest"
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/network/host"
@@ -90,21 +88,6 @@ func TestGreeting(t *testing.T) {
 	})
 }
 
-// lateHost closes its half of a stream only when an answer has come.
-type lateHost struct{ libp2phost.Host }
-
-func (h lateHost) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (network.Stream, error) {
-	s, err := h.Host.NewStream(ctx, p, ids...)
-	return lateStream{s}, err
-}
-
-type lateStream struct{ network.Stream }
-
-func (s lateStream) CloseWrite() error {
-	time.Sleep(time.Second)
-	return s.Stream.CloseWrite()
-}
-
 // A peer that answered and closed the stream before we closed our half, as one does when our
 // machine is busy, answered all the same.
 func TestAnsweredAndClosed(t *testing.T) {
@@ -114,7 +97,7 @@ func TestAnsweredAndClosed(t *testing.T) {
 		chain := chaintest.New(t)
 		newNode(t, hosts[1], chain)
 		hosttest.Connect(t, hosts[0], hosts[1])
-		a := New(lateHost{hosts[0]}, chain, chaintest.Weigh, nil, 0, clock.System{}, hosttest.Quiet())
+		a := New(hosttest.Late{Host: hosts[0]}, chain, chaintest.Weigh, nil, 0, clock.System{}, hosttest.Quiet())
 		if _, err := a.Greet(t.Context(), hosts[1].ID()); err != nil {
 			t.Error(err)
 		}

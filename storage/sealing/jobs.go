@@ -80,23 +80,24 @@ func newQueue(db *sql.DB, w river.Worker[stageJob], opt Options, log *slog.Logge
 		FetchPollInterval:    opt.Poll,
 		FetchCooldown:        min(opt.Poll, 100*time.Millisecond),
 		MaxAttempts:          1 << 14,
-		Logger:               slog.New(warnOnly{log.Handler()}),
+		Logger:               slog.New(quiet{log.Handler()}),
 	})
 }
 
-// warnOnly keeps river's everyday lines out of the operator's log.
-type warnOnly struct{ slog.Handler }
+// quiet keeps river's everyday lines out of the operator's log, and what it calls an error
+// because the node's stop cut it short.
+type quiet struct{ slog.Handler }
 
 // Enabled implements slog.Handler.
-func (h warnOnly) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+func (h quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && ctx.Err() == nil && h.Handler.Enabled(ctx, l)
 }
 
 // WithAttrs implements slog.Handler.
-func (h warnOnly) WithAttrs(a []slog.Attr) slog.Handler { return warnOnly{h.Handler.WithAttrs(a)} }
+func (h quiet) WithAttrs(a []slog.Attr) slog.Handler { return quiet{h.Handler.WithAttrs(a)} }
 
 // WithGroup implements slog.Handler.
-func (h warnOnly) WithGroup(n string) slog.Handler { return warnOnly{h.Handler.WithGroup(n)} }
+func (h quiet) WithGroup(n string) slog.Handler { return quiet{h.Handler.WithGroup(n)} }
 
 // Migrate makes the tables of the package and of the job queue.
 func Migrate(ctx context.Context, db *sql.DB) error {

@@ -37,7 +37,7 @@ test: lint ## everything that a commit must pass
 	@if [ -n "$$(command -v gcc)" ]; then \
 	  set -e; \
 	  $(GO) test -timeout 20m $$($(GO) list ./... | grep -v -x -F "$$($(GO) list $(RACE))"); \
-	  CGO_ENABLED=1 $(GO) test $(RACEFLAGS) -timeout 20m $(RACE); \
+	  CGO_ENABLED=1 test/race.sh $(GO) test $(RACEFLAGS) -timeout 20m -- $(RACE); \
 	else \
 	  echo "no C compiler: the tests run without the race detector"; \
 	  $(GO) test -timeout 20m ./...; \

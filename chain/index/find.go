@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -175,14 +176,12 @@ func (x *Index) locate(ctx context.Context, q query, from *types.TipSet, lowest 
 		}
 		if done {
 			// Asked again: Run may have come this far since, or have been sent back meanwhile.
-			if p, err := x.ask(ctx, q, ts, lowest); err == nil || !errors.Is(err, ErrNotFound) {
+			p, err := x.ask(ctx, q, ts, lowest)
+			if !errors.Is(err, ErrNotFound) {
 				return p, err
 			}
-			if done, err = x.covered(ctx, ts); err != nil {
-				return nil, err
-			}
-			if done {
-				return nil, ErrNotFound
+			if still, cerr := x.covered(ctx, ts); cerr != nil || still {
+				return nil, cmp.Or(cerr, err)
 			}
 		}
 		rows, err := x.rowsOf(ctx, ts)

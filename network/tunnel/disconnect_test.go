@@ -72,9 +72,7 @@ func TestT06Cycles(t *testing.T) {
 }
 
 func openFiles(t *testing.T) int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Skip("no /proc here")
-	}
+	entries, err := os.ReadDir("/dev/fd")
+	require.NoError(t, err)
 	return len(entries)
 }

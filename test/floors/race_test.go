@@ -27,6 +27,8 @@ func TestRaceScript(t *testing.T) {
 		"the detector fails":          {crash + badB + okA + "FAIL\n", "ok  \tx/b\t1s\n", "x/b", true},
 		"it fails twice":              {crash + badB + okA + "FAIL\n", crash + badB, "x/b", false},
 		"it fails after a test":       {"    --- FAIL: TestX/y (0.1s)\n" + crash + badB + okA + "FAIL\n", "", "", false},
+		"it fails after a race":       {"WARNING: DATA RACE\n" + crash + badB + okA + "FAIL\n", "", "", false},
+		"it fails after a panic":      {"panic: x\n" + crash + badB + okA + "FAIL\n", "", "", false},
 		"in two packages":             {crash + badB + crash + "FAIL\tx/c\t1s\nFAIL\n", "ok  \tx/b\t1s\n", "x/b x/c", true},
 		"beside another that fails":   {crash + badB + "FAIL\tx/c\t1s\nFAIL\n", "", "", false},
 		"beside a panic":              {crash + badB + "panic: x\nFAIL\tx/c\t1s\nFAIL\n", "", "", false},

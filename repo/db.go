@@ -18,7 +18,7 @@ func openDB(ctx context.Context, path string) (_ *sql.DB, err error) {
 		q.Add("_pragma", p)
 	}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
-	db := sql.OpenDB(&connector{dsn: dsn})
+	db := sql.OpenDB(Connector(dsn))
 	db.SetMaxOpenConns(1)
 	defer func() {
 		if err != nil {

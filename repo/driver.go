@@ -14,7 +14,11 @@ import (
 // without their context, which is looked at before and by database/sql after. They are short:
 // what they read is a node's own rows.
 
-// connector opens connections to one database.
+// Connector opens connections to one SQLite database, for sql.OpenDB. A plain sql.Open has the
+// fault that is told of above: a database that was closed may stay locked.
+func Connector(dsn string) driver.Connector { return &connector{dsn: dsn} }
+
+// connector is a Connector.
 type connector struct {
 	driver sqlite.Driver
 	dsn    string

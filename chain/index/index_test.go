@@ -12,10 +12,10 @@ import (
 	"github.com/filecoin-project/go-state-types/big"
 	"github.com/lodenet/lode/chain/index"
 	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/repo"
 	"github.com/lodenet/lode/test/minichain"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 	"pgregory.net/rapid"
 )
 
@@ -25,8 +25,7 @@ func TestMain(m *testing.M) {
 
 func openDB(t *testing.T) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "lode.db")+"?_pragma=journal_mode(wal)&_pragma=synchronous(off)")
-	require.NoError(t, err)
+	db := sql.OpenDB(repo.Connector(filepath.Join(t.TempDir(), "lode.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)"))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, index.Migrate(t.Context(), db))

@@ -14,10 +14,10 @@ import (
 	"github.com/lodenet/lode/chain/store"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/chain/vm"
+	"github.com/lodenet/lode/repo"
 	"github.com/lodenet/lode/test/minichain"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -96,8 +96,7 @@ type rig struct {
 
 func newRig(t testing.TB, accounts int, opt Options) *rig {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "lode.db")+"?_pragma=journal_mode(wal)&_pragma=synchronous(off)")
-	require.NoError(t, err)
+	db := sql.OpenDB(repo.Connector(filepath.Join(t.TempDir(), "lode.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)"))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, Migrate(t.Context(), db))

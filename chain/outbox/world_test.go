@@ -24,6 +24,7 @@ import (
 	"github.com/lodenet/lode/chain/types/sigs"
 	"github.com/lodenet/lode/chain/vm"
 	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/repo"
 	"github.com/lodenet/lode/test/minichain"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -85,8 +86,8 @@ type fusedDB struct {
 
 func (d fusedDB) Driver() driver.Driver { return &sqlite.Driver{} }
 
-func (d fusedDB) Connect(context.Context) (driver.Conn, error) {
-	c, err := (&sqlite.Driver{}).Open(d.dsn)
+func (d fusedDB) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := repo.Connector(d.dsn).Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

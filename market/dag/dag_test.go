@@ -21,16 +21,13 @@ import (
 	"github.com/lodenet/lode/market/car"
 	"github.com/lodenet/lode/market/dag"
 	"github.com/lodenet/lode/proofs/commp"
-	_ "modernc.org/sqlite"
+	"github.com/lodenet/lode/repo"
 	"pgregory.net/rapid"
 )
 
 func openStore(t testing.TB) *dag.Store {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "lode.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sql.OpenDB(repo.Connector(filepath.Join(t.TempDir(), "lode.db")))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	s, err := dag.Open(context.Background(), db, &types.MemBlocks{}, clock.System{})

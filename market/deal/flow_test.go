@@ -69,7 +69,7 @@ func TestFileThereAndBack(t *testing.T) {
 		t.Errorf("%d deals were published for %d pieces", w.published, len(imp.Pieces))
 	}
 
-	db := openDB(t, filepath.Join(ps.dir, "lode.db"))
+	db := openDB(filepath.Join(ps.dir, "lode.db"))
 	defer closeDB(t, db)
 	index, _ := pieces.Open(ctx, db)
 	server := retrieval.New(retrieval.Config{}, ps.host, pieces.NewBlocks(index, w, nil), index, w, quiet)
@@ -285,7 +285,7 @@ func TestPublishIsNeverSent(t *testing.T) {
 func TestUncertainEscrow(t *testing.T) {
 	w := newWorld(t)
 	payer := w.account(t, 10)
-	db := openDB(t, filepath.Join(t.TempDir(), "lode.db"))
+	db := openDB(filepath.Join(t.TempDir(), "lode.db"))
 	defer closeDB(t, db)
 	ctx := context.Background()
 	out := &uncertain{world: w, recorded: map[string]bool{}}

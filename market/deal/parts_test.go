@@ -72,7 +72,7 @@ func providerConfig(w *world, dir string) provider.Config {
 
 func startProvider(t testing.TB, ctx context.Context, w *world, d deps, s seat, change func(*provider.Config)) (*provider.Provider, *running) {
 	t.Helper()
-	db := openDB(t, filepath.Join(s.dir, "lode.db"))
+	db := openDB(filepath.Join(s.dir, "lode.db"))
 	index, err := pieces.Open(context.Background(), db)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func startProvider(t testing.TB, ctx context.Context, w *world, d deps, s seat, 
 
 func startClient(t testing.TB, ctx context.Context, d deps, s seat, change ...func(*client.Config)) (*client.Client, *dag.Store, *running) {
 	t.Helper()
-	db := openDB(t, filepath.Join(s.dir, "lode.db"))
+	db := openDB(filepath.Join(s.dir, "lode.db"))
 	files, err := dag.Open(context.Background(), db, s.blocks, clock.System{})
 	if err != nil {
 		t.Fatal(err)

@@ -30,9 +30,9 @@ import (
 	"github.com/lodenet/lode/chain/types/sigs"
 	"github.com/lodenet/lode/market/deal"
 	"github.com/lodenet/lode/market/deal/provider"
+	"github.com/lodenet/lode/repo"
 	"github.com/multiformats/go-multihash"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 )
 
 // A library of the actors starts a logging goroutine when it is imported.
@@ -427,11 +427,8 @@ func newHost(t testing.TB) host.Host {
 	return h
 }
 
-func openDB(t testing.TB, path string) *sql.DB {
-	db, err := sql.Open("sqlite", path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
-	if err != nil {
-		t.Fatal(err)
-	}
+func openDB(path string) *sql.DB {
+	db := sql.OpenDB(repo.Connector(path + "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"))
 	db.SetMaxOpenConns(1)
 	return db
 }

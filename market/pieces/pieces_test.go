@@ -17,8 +17,8 @@ import (
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/lodenet/lode/market/car"
 	"github.com/lodenet/lode/market/pieces"
+	"github.com/lodenet/lode/repo"
 	"github.com/multiformats/go-multihash"
-	_ "modernc.org/sqlite"
 )
 
 // sectors is unsealed data by sector; it takes only the reads that sealing takes.
@@ -38,10 +38,7 @@ func (s sectors) ReadPiece(_ context.Context, n abi.SectorNumber, offset, size a
 
 func open(t testing.TB) *pieces.Index {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "lode.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sql.OpenDB(repo.Connector(filepath.Join(t.TempDir(), "lode.db")))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	x, err := pieces.Open(context.Background(), db)

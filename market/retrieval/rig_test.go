@@ -27,8 +27,8 @@ import (
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/market/dag"
+	"github.com/lodenet/lode/repo"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 )
 
 // A library of the actors starts a logging goroutine when it is imported.
@@ -45,10 +45,7 @@ func content(n int, seed byte) []byte {
 }
 
 func openDB(t testing.TB) *sql.DB {
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "lode.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sql.OpenDB(repo.Connector(filepath.Join(t.TempDir(), "lode.db")))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	return db

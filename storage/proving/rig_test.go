@@ -14,12 +14,12 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/big"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/lodenet/lode/chain/genesis"
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/proofs/insecure"
 	"github.com/lodenet/lode/proofs/porep"
+	"github.com/lodenet/lode/repo"
 	"github.com/lodenet/lode/storage/sealing"
 	"github.com/lodenet/lode/test/actorchain"
 )
@@ -54,10 +54,7 @@ func inTime(t *testing.T, sectors int, f func(t *testing.T, r *rig)) {
 			gs = append(gs, genesis.Sector{Number: s.Number, SealedCID: s.CommR})
 		}
 		r := &rig{t: t, chain: actorchain.New(t, net, insecure.New(), gs...), dir: dir}
-		db, err := sql.Open("sqlite", filepath.Join(dir, "lode.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		db := sql.OpenDB(repo.Connector(filepath.Join(dir, "lode.db")))
 		db.SetMaxOpenConns(1)
 		defer func() { _ = db.Close() }()
 		log := slog.New(slog.DiscardHandler)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/lodenet/lode/clock"
 	"github.com/lodenet/lode/proofs/insecure"
@@ -72,12 +71,8 @@ func inTime(t *testing.T, f func(t *testing.T, r *rig)) {
 
 func (r *rig) dbPath() string { return filepath.Join(r.dir, "lode.db") }
 
-func openDB(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
+func openDB(path string) *sql.DB {
+	db := sql.OpenDB(repo.Connector(path + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"))
 	db.SetMaxOpenConns(1)
 	return db
 }
@@ -85,7 +80,7 @@ func openDB(t *testing.T, path string) *sql.DB {
 // open opens the database and makes a Sealing that does not run.
 func (r *rig) open() {
 	r.t.Helper()
-	r.db = openDB(r.t, r.dbPath())
+	r.db = openDB(r.dbPath())
 	s, err := New(Deps{
 		DB: r.db, Dir: filepath.Join(r.dir, "sectors"), Miner: r.chain.Miner, Network: r.chain.Net,
 		Chain: r.chain, Messages: r.chain, Prover: insecure.New(), Verifier: insecure.New(), Clock: clock.System{}, Log: r.log,
@@ -200,12 +195,9 @@ func (m *mortal) at(point string) error {
 	// The file as another process would find it.
 	snap := m.r.dbPath() + ".snap"
 	_ = os.Remove(snap)
-	db, err := sql.Open("sqlite", m.r.dbPath()+"?_pragma=busy_timeout(5000)")
-	if err == nil {
-		_, err = db.Exec(fmt.Sprintf("VACUUM INTO '%s'", snap))
-		err = errors.Join(err, db.Close())
-	}
-	if err != nil {
+	db := sql.OpenDB(repo.Connector(m.r.dbPath() + "?_pragma=busy_timeout(5000)"))
+	_, err := db.Exec(fmt.Sprintf("VACUUM INTO '%s'", snap))
+	if err = errors.Join(err, db.Close()); err != nil {
 		m.r.t.Error(err)
 	}
 	close(m.pending)

@@ -12,7 +12,8 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
-	_ "modernc.org/sqlite"
+
+	"github.com/lodenet/lode/repo"
 )
 
 type stillClock struct{ now time.Time }
@@ -25,10 +26,7 @@ func (c *stillClock) Until(ctx context.Context, _ time.Time) error {
 
 func openStore(t *testing.T) (*Store, *stillClock, *sql.DB) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "lode.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sql.OpenDB(repo.Connector(filepath.Join(t.TempDir(), "lode.db")))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { _ = db.Close() })
 	for range 2 {

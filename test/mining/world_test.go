@@ -15,12 +15,12 @@ import (
 	"github.com/filecoin-project/go-state-types/proof"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	_ "modernc.org/sqlite"
 
 	"github.com/lodenet/lode/chain/consensus"
 	"github.com/lodenet/lode/chain/mining"
 	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/clock"
+	"github.com/lodenet/lode/repo"
 	"github.com/lodenet/lode/test/livechain"
 )
 
@@ -56,8 +56,7 @@ func in(t *testing.T, f func(t *testing.T, w *world), sectors ...int) {
 		w := &world{Chain: livechain.New(t, sectors...), t: t}
 		w.at(clock.System{})
 		require.Equal(t, int64(w.Network.GenesisTime), time.Now().Unix())
-		db, err := sql.Open("sqlite", ":memory:")
-		require.NoError(t, err)
+		db := sql.OpenDB(repo.Connector(":memory:"))
 		db.SetMaxOpenConns(1)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		w.db = db

@@ -96,6 +96,60 @@ func TestFileThereAndBack(t *testing.T) {
 	eventually(t, "the deal is slashed", func() bool { d, _ := c.Deal(ctx, ds[1].UUID); return d.State == client.Slashed })
 }
 
+// turning is a world whose head moves, once, after its height was read.
+type turning struct {
+	*world
+	turn atomic.Pointer[func()]
+}
+
+func (x *turning) Height(ctx context.Context) (abi.ChainEpoch, error) {
+	h, err := x.world.Height(ctx)
+	if turn := x.turn.Swap(nil); turn != nil {
+		(*turn)()
+	}
+	return h, err
+}
+
+// TestExpiresBetweenTwoLooks: a deal whose last epoch comes between the client's look at the
+// height and that at the deal has expired, and was not slashed.
+func TestExpiresBetweenTwoLooks(t *testing.T) {
+	w := newWorld(t)
+	x := &turning{world: w}
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	ctx := context.Background()
+	_, pr := startProvider(t, ctx, w, w, ps, nil)
+	defer pr.stop(t)
+	c, files, cr := startClient(t, ctx, x, cs)
+	defer cr.stop(t)
+	imp := importFile(t, files, content(1000, 9))
+	makeDeals(t, c, client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)})
+	allIn(t, c, client.Active)
+	ds, err := c.Deals(ctx)
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	end := func() {
+		w.set(func() {
+			w.height = ds[0].End
+			delete(w.deals, ds[0].DealID)
+		})
+	}
+	x.turn.Store(&end)
+	var state client.State
+	eventually(t, "the deal has ended", func() bool {
+		d, err := c.Deal(ctx, ds[0].UUID)
+		if err != nil {
+			return false
+		}
+		state = d.State
+		return state != client.Active
+	})
+	if state != client.Expired {
+		t.Errorf("the deal is %s", state)
+	}
+}
+
 // TestPlainHTTP has the data fetched from the client's HTTP port.
 func TestPlainHTTP(t *testing.T) {
 	w := newWorld(t)

@@ -125,6 +125,11 @@ func (c *Client) look(ctx context.Context, d *Deal) (Event, error) {
 		if Step(d.Life, e) == d.Life {
 			return nil, nil // a reorg may have taken it away for a while
 		}
+		// A head that came between the two looks may have taken it away, at the epoch of its end
+		// and not before. Then the next look tells.
+		if now, err := c.Chain.Height(ctx); err != nil || now != h {
+			return nil, err
+		}
 		return e, nil
 	case err != nil:
 		return nil, err

@@ -1,0 +1,84 @@
+package deal_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
+
+	"github.com/lodenet/lode/market/deal"
+	"github.com/lodenet/lode/market/deal/client"
+	"github.com/lodenet/lode/market/deal/provider"
+)
+
+// moving is a world that changes, once, right after something of it was read.
+type moving struct {
+	*world
+	afterDeal atomic.Pointer[func()]
+}
+
+func (x *moving) Deal(ctx context.Context, id abi.DealID) (*market.DealProposal, *market.DealState, error) {
+	p, s, err := x.world.Deal(ctx, id)
+	once(&x.afterDeal)
+	return p, s, err
+}
+
+func once(f *atomic.Pointer[func()]) {
+	if f := f.Swap(nil); f != nil {
+		(*f)()
+	}
+}
+
+// movingPair is a pair whose provider sees the world move.
+func movingPair(t *testing.T, change func(*provider.Config)) (*pair, *moving) {
+	w := newWorld(t)
+	m := &moving{world: w}
+	x := &pair{w: w, wallet: w.account(t, 100), ps: newSeat(t)}
+	ctx := context.Background()
+	p, pr := startProvider(t, ctx, w, m, x.ps, change)
+	c, files, cr := startClient(t, ctx, w, newSeat(t))
+	t.Cleanup(func() { cr.stop(t); pr.stop(t) })
+	x.p, x.c, x.imp = p, c, importFile(t, files, content(5000, 2))
+	x.req = client.Request{Root: x.imp.Root, Provider: w.miner, Client: x.wallet.address, Peer: at(x.ps)}
+	return x, m
+}
+
+// ended waits for the provider's end of the only deal.
+func (x *pair) ended(t *testing.T) (d *provider.Deal) {
+	t.Helper()
+	eventually(t, "the provider's deal has ended", func() bool {
+		ds, err := x.p.Deals(context.Background())
+		if err != nil || len(ds) != 1 {
+			return false
+		}
+		d = ds[0]
+		return d.State == deal.Complete
+	})
+	return d
+}
+
+// TestActivatedBetweenTwoLooks: a node catches up many epochs at once, between its provider's
+// looks at the deal and at the height. The deal, which was activated in time, has not failed.
+func TestActivatedBetweenTwoLooks(t *testing.T) {
+	x, m := movingPair(t, nil)
+	x.w.set(func() { x.w.sealed = false })
+	makeDeals(t, x.c, x.req)
+	eventually(t, "the deal waits for its sector", func() bool {
+		ds, err := x.p.Deals(context.Background())
+		return err == nil && len(ds) == 1 && ds[0].State == deal.Indexed
+	})
+	catchUp := func() {
+		x.w.set(func() {
+			for id, p := range x.w.deals {
+				x.w.states[id] = &market.DealState{SectorStartEpoch: p.StartEpoch - 10, LastUpdatedEpoch: -1, SlashEpoch: -1}
+				x.w.height = p.StartEpoch + 100
+			}
+		})
+	}
+	m.afterDeal.Store(&catchUp)
+	if d := x.ended(t); d.Error != "" {
+		t.Errorf("the deal failed: %s", d.Error)
+	}
+}

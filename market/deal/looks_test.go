@@ -6,8 +6,11 @@ import (
 	"testing"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/exitcode"
+	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
 
+	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/market/deal"
 	"github.com/lodenet/lode/market/deal/client"
 	"github.com/lodenet/lode/market/deal/provider"
@@ -16,7 +19,15 @@ import (
 // moving is a world that changes, once, right after something of it was read.
 type moving struct {
 	*world
-	afterDeal atomic.Pointer[func()]
+	afterDeal, afterWait atomic.Pointer[func()]
+}
+
+func (x *moving) Wait(ctx context.Context, id outbox.ID, c abi.ChainEpoch) (*outbox.Result, error) {
+	res, err := x.world.Wait(ctx, id, c)
+	if res != nil && res.Receipt.ExitCode != 0 {
+		once(&x.afterWait)
+	}
+	return res, err
 }
 
 func (x *moving) Deal(ctx context.Context, id abi.DealID) (*market.DealProposal, *market.DealState, error) {
@@ -80,5 +91,27 @@ func TestActivatedBetweenTwoLooks(t *testing.T) {
 	m.afterDeal.Store(&catchUp)
 	if d := x.ended(t); d.Error != "" {
 		t.Errorf("the deal failed: %s", d.Error)
+	}
+}
+
+// TestPublishedBetweenTwoLooks: the publish message fails, and a reorg makes it work before the
+// provider has asked why. The deal is on chain and has not failed.
+func TestPublishedBetweenTwoLooks(t *testing.T) {
+	x, m := movingPair(t, nil)
+	var failed outbox.Intent
+	x.w.set(func() {
+		x.w.spoil = func(in *outbox.Intent) exitcode.ExitCode {
+			if in.Method != builtin.MethodsMarket.PublishStorageDeals || failed.Key != "" {
+				return 0
+			}
+			failed = *in
+			return exitcode.SysErrOutOfGas
+		}
+	})
+	reorg := func() { x.w.set(func() { x.w.results[failed.Key] = x.w.execute(failed) }) }
+	m.afterWait.Store(&reorg)
+	makeDeals(t, x.c, x.req)
+	if d := x.ended(t); d.Error != "" || x.w.published != 1 {
+		t.Errorf("the deal failed: %s; %d were published", d.Error, x.w.published)
 	}
 }

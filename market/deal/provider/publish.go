@@ -15,6 +15,7 @@ import (
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
 	"github.com/google/uuid"
+	"github.com/ipfs/go-cid"
 	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/chain/state/view"
 	"github.com/lodenet/lode/chain/types"
@@ -278,7 +279,7 @@ func (p *Provider) awaitPublish(ctx context.Context, d *Deal) (Event, error) {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
 	if code := exitcode.ExitCode(res.Receipt.ExitCode); code != 0 {
-		return p.left(ctx, b.From, d, fmt.Sprintf("publish message %s failed with %s", res.Message, code))
+		return p.left(ctx, b.From, d, res.Message, fmt.Sprintf("failed with %s", code))
 	}
 	return p.findDeal(ctx, d, &b, res)
 }
@@ -312,7 +313,7 @@ func (p *Provider) findDeal(ctx context.Context, d *Deal, b *batchDoc, res *outb
 		}
 		switch {
 		case id == d.UUID && !valid:
-			return p.left(ctx, b.From, d, fmt.Sprintf("publish message %s left it out", res.Message))
+			return p.left(ctx, b.From, d, res.Message, "left it out")
 		case id == d.UUID:
 			if nth >= len(ret.IDs) {
 				return nil, held{fmt.Errorf("publish message %s: %d ids for deal number %d", res.Message, len(ret.IDs), nth)}
@@ -348,14 +349,23 @@ func (p *Provider) confirm(ctx context.Context, d *Deal, e Landed) (Event, error
 	return e, nil
 }
 
-// left says why a message did not publish a deal; what the chain refuses for good ends it.
-func (p *Provider) left(ctx context.Context, from address.Address, d *Deal, what string) (Event, error) {
+// left says why a message did not publish a deal; what the chain refuses for good ends it. A
+// reorg may have brought the deal on chain since the message's result was read, and that is why
+// the chain would refuse it.
+func (p *Provider) left(ctx context.Context, from address.Address, d *Deal, msg cid.Cid, what string) (Event, error) {
+	what = fmt.Sprintf("publish message %s %s", msg, what)
 	why, err := p.wouldFail(ctx, from, d)
 	if err != nil {
 		return nil, err
 	}
-	if why != "" {
-		return nil, fatal{fmt.Errorf("%s: %s", what, why)}
+	if why == "" {
+		return Left{what}, nil
 	}
-	return Left{what}, nil
+	switch id, _, err := deal.Find(ctx, p.Chain, d.Signed.Proposal); {
+	case err == nil:
+		return Landed{id, msg}, nil
+	case !errors.Is(err, view.ErrNotFound):
+		return nil, err
+	}
+	return nil, fatal{fmt.Errorf("%s: %s", what, why)}
 }

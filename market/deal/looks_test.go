@@ -6,11 +6,13 @@ import (
 	"testing"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
 
 	"github.com/lodenet/lode/chain/outbox"
+	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/market/deal"
 	"github.com/lodenet/lode/market/deal/client"
 	"github.com/lodenet/lode/market/deal/provider"
@@ -19,7 +21,7 @@ import (
 // moving is a world that changes, once, right after something of it was read.
 type moving struct {
 	*world
-	afterDeal, afterWait atomic.Pointer[func()]
+	afterDeal, afterWait, beforeCall atomic.Pointer[func()]
 }
 
 func (x *moving) Wait(ctx context.Context, id outbox.ID, c abi.ChainEpoch) (*outbox.Result, error) {
@@ -28,6 +30,11 @@ func (x *moving) Wait(ctx context.Context, id outbox.ID, c abi.ChainEpoch) (*out
 		once(&x.afterWait)
 	}
 	return res, err
+}
+
+func (x *moving) Call(ctx context.Context, m *types.Message) (exitcode.ExitCode, string, error) {
+	once(&x.beforeCall)
+	return x.world.Call(ctx, m)
 }
 
 func (x *moving) Deal(ctx context.Context, id abi.DealID) (*market.DealProposal, *market.DealState, error) {
@@ -113,5 +120,17 @@ func TestPublishedBetweenTwoLooks(t *testing.T) {
 	makeDeals(t, x.c, x.req)
 	if d := x.ended(t); d.Error != "" || x.w.published != 1 {
 		t.Errorf("the deal failed: %s; %d were published", d.Error, x.w.published)
+	}
+}
+
+// TestCollateralGoesBetweenTwoLooks: a reorg takes the provider's collateral off the chain
+// between the look at it and the deal's trial run. It is added again, and the deal published.
+func TestCollateralGoesBetweenTwoLooks(t *testing.T) {
+	x, m := movingPair(t, nil)
+	reorg := func() { x.w.set(func() { x.w.escrow[x.w.miner] = big.Zero() }) }
+	m.beforeCall.Store(&reorg)
+	makeDeals(t, x.c, x.req)
+	if d := x.ended(t); d.Error != "" {
+		t.Errorf("the deal failed: %s", d.Error)
 	}
 }

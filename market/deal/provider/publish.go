@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/filecoin-project/go-address"
+	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
@@ -93,7 +94,7 @@ func (p *Provider) publishOnce(ctx context.Context) (again bool, err error) {
 		}
 		return false, err
 	}
-	if queue, err = p.simulate(ctx, from, queue); err != nil || len(queue) == 0 {
+	if queue, err = p.simulate(ctx, from, queue, need); err != nil || len(queue) == 0 {
 		return len(queue) == 0, err
 	}
 	return true, p.record(ctx, from, queue)
@@ -137,8 +138,9 @@ func (p *Provider) sender(ctx context.Context) (address.Address, error) {
 }
 
 // simulate tries each deal alone on the head's state, so that one bad deal does not spoil a
-// message. Those that would not pass end with the chain's reason.
-func (p *Provider) simulate(ctx context.Context, from address.Address, ds []*Deal) ([]*Deal, error) {
+// message. Those that would not pass end with the chain's reason, unless a reorg has taken the
+// collateral away since it was there: the publisher comes again.
+func (p *Provider) simulate(ctx context.Context, from address.Address, ds []*Deal, need abi.TokenAmount) ([]*Deal, error) {
 	var good []*Deal
 	for _, d := range ds {
 		why, err := p.wouldFail(ctx, from, d)
@@ -148,6 +150,13 @@ func (p *Provider) simulate(ctx context.Context, from address.Address, ds []*Dea
 		if why == "" {
 			good = append(good, d)
 			continue
+		}
+		short, err := p.funds.Short(ctx, p.cfg.Miner, need)
+		if err != nil {
+			return nil, err
+		}
+		if short.Sign() > 0 {
+			return nil, fmt.Errorf("simulate publishing deal %s: the collateral is gone from the chain again, %s are missing: %s", d.UUID, deal.FIL(short), why)
 		}
 		if _, err := p.step(ctx, d.UUID, Failed{"the chain would not take it: " + why}); err != nil {
 			return nil, err

@@ -1,19 +1,27 @@
 package proving
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/crypto"
 	"github.com/filecoin-project/go-state-types/proof"
 
 	"github.com/lodenet/lode/chain/outbox"
+	"github.com/lodenet/lode/chain/state/view"
+	"github.com/lodenet/lode/chain/types"
+	"github.com/lodenet/lode/proofs"
 	"github.com/lodenet/lode/proofs/insecure"
 	"github.com/lodenet/lode/storage/sector"
+	"github.com/lodenet/lode/test/actorchain"
 )
 
 const kib2 = 2 << 10
@@ -298,4 +306,80 @@ func TestWinningPoSt(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// slow is a prover during whose work, once, the chain goes on.
+type slow struct {
+	*insecure.System
+	meanwhile func()
+}
+
+func (s *slow) ProveWindowPoSt(ctx context.Context, i proof.WindowPoStVerifyInfo, w []proofs.PoStWitness) ([]proof.PoStProof, error) {
+	if f := s.meanwhile; f != nil {
+		s.meanwhile = nil
+		f()
+	}
+	return s.System.ProveWindowPoSt(ctx, i, w)
+}
+
+// keeping is a chain that knows the states and draws of a branch that was left, as the store
+// does.
+type keeping struct {
+	*actorchain.Chain
+	views, draws *sync.Map
+}
+
+func (k keeping) View(ctx context.Context, ts *types.TipSet) (*view.View, error) {
+	return first(k.views, ts.Key(), func() (*view.View, error) { return k.Chain.View(ctx, ts) })
+}
+
+func (k keeping) TicketRandomness(ctx context.Context, ts *types.TipSet, tag crypto.DomainSeparationTag, epoch abi.ChainEpoch, entropy []byte) ([]byte, error) {
+	return first(k.draws, fmt.Sprint(ts.Key(), tag, epoch), func() ([]byte, error) { return k.Chain.TicketRandomness(ctx, ts, tag, epoch, entropy) })
+}
+
+// first is what get gave when the name was asked for first.
+func first[K comparable, V any](known *sync.Map, name K, get func() (V, error)) (V, error) {
+	if v, ok := known.Load(name); ok {
+		return v.(V), nil
+	}
+	v, err := get()
+	if err == nil {
+		known.Store(name, v)
+	}
+	return v, err
+}
+
+// A proof that is begun when its deadline is open already must fit the chain as it is when the
+// proof is done: its message costs gas.
+func TestChainGoesOnWhileProving(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		meanwhile func(r *rig, d Deadline)
+		messages  int
+		want      Counters
+	}{
+		{"another challenge", func(r *rig, d Deadline) { r.chain.Reorg(int(r.chain.Height() - d.Challenge + 2)) }, 1, Counters{OnTime: 1}},
+		{"the close", func(r *rig, d Deadline) {
+			for r.chain.Height() < d.Close {
+				r.chain.Tick()
+			}
+		}, 0, Counters{Missed: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inTime(t, 1, func(t *testing.T, r *rig) {
+				d := r.open(0)
+				r.stop()
+				r.to(d.Open + 1)
+				r.p.deps.Chain = keeping{r.chain, &sync.Map{}, &sync.Map{}}
+				r.p.deps.Prover = &slow{insecure.New(), func() { c.meanwhile(r, d) }}
+				r.run()
+				synctest.Wait()
+				r.to(d.Close + 1)
+				if n := len(r.chain.Sent("windowpost/")); n != c.messages {
+					t.Errorf("%d messages, want %d", n, c.messages)
+				}
+				r.counters(c.want)
+			})
+		})
+	}
 }

@@ -156,10 +156,14 @@ func (w *attempt) prove(ctx context.Context, head *types.TipSet, left []target) 
 		return errors.Join(errs...)
 	}
 	p.mark(d, Ready, errors.Join(errs...))
-	for head.Height() < d.Open+p.opt.SubmitDelay {
+	// Proving takes its time: what is sent must fit the head of now.
+	for head = p.deps.Chain.Head(); head.Height() < d.Open+p.opt.SubmitDelay; {
 		if head, err = p.deps.Chain.HeadChanged(ctx, head.Key()); err != nil {
 			return err
 		}
+	}
+	if head.Height() >= d.Last() {
+		return nil // a message would land after the close
 	}
 	if again, err := w.draw(ctx, head); err != nil || !again.equal(rand) {
 		return err // the loop makes them anew

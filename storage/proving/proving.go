@@ -115,7 +115,8 @@ func (p *Proving) Run(ctx context.Context) error {
 			}
 			if current.Open != last {
 				last = current.Open
-				running.Go(func() { p.declare(ctx, head) })
+				at := head // of this round: the next one has another
+				running.Go(func() { p.declare(ctx, at) })
 			}
 		} else if ctx.Err() == nil {
 			p.log.Warn("deadline not known, it is tried at the next head", "tipset", head.Height(), "err", err)

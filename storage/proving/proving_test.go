@@ -2,6 +2,7 @@ package proving
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -382,4 +383,24 @@ func TestChainGoesOnWhileProving(t *testing.T) {
 			})
 		})
 	}
+}
+
+// broken is a chain whose head cannot be followed.
+type broken struct{ *actorchain.Chain }
+
+var errBroken = errors.New("the head cannot be followed")
+
+func (broken) HeadChanged(context.Context, types.TipSetKey) (*types.TipSet, error) {
+	return nil, errBroken
+}
+
+// A look at the deadlines is under way when Run ends: it goes by the head that it began with.
+func TestRunEndsWhileItLooks(t *testing.T) {
+	inTime(t, 1, func(t *testing.T, r *rig) {
+		r.stop()
+		r.p.deps.Chain = broken{r.chain}
+		if err := r.p.Run(t.Context()); !errors.Is(err, errBroken) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

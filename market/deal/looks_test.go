@@ -2,6 +2,9 @@ package deal_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -10,6 +13,8 @@ import (
 	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"github.com/lodenet/lode/chain/outbox"
 	"github.com/lodenet/lode/chain/types"
@@ -132,5 +137,46 @@ func TestCollateralGoesBetweenTwoLooks(t *testing.T) {
 	makeDeals(t, x.c, x.req)
 	if d := x.ended(t); d.Error != "" {
 		t.Errorf("the deal failed: %s", d.Error)
+	}
+}
+
+// TestDealEndsWhileItsDataIsImported: the file is large, and while it is copied the deal is
+// cancelled. Nothing of it stays, and the operator hears of it.
+func TestDealEndsWhileItsDataIsImported(t *testing.T) {
+	x := newPair(t, nil)
+	ctx := context.Background()
+	x.w.set(func() { x.w.escrow[x.wallet.id] = types.FilecoinPrecision })
+	id := uuid.New()
+	if res := x.propose(t, func(m *deal.Params, _ *market.DealProposal) { m.DealUUID = id[:] }); !res.Accepted {
+		t.Fatal(res.Message)
+	}
+	pipe := filepath.Join(t.TempDir(), "data")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	imported := make(chan error)
+	go func() { imported <- x.p.Import(ctx, id, pipe) }()
+	in, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the import to open it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.WriteString("the first part"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.p.Import(ctx, id, pipe+".other"); err == nil || !strings.Contains(err.Error(), "being imported") {
+		t.Errorf("a second import beside the first: %v", err)
+	}
+	if err := x.p.Cancel(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-imported; err == nil || !strings.Contains(err.Error(), "has ended") {
+		t.Errorf("the import of an ended deal: %v", err)
+	}
+	left, err := os.ReadDir(filepath.Join(x.ps.dir, "staging"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left in the staging folder: %v (%v)", left, err)
 	}
 }

@@ -143,6 +143,7 @@ type Provider struct {
 
 	mu      sync.Mutex
 	wakes   map[uuid.UUID]func() // guarded by mu: interrupts a worker's step
+	imports map[uuid.UUID]bool   // guarded by mu: deals whose data is being imported
 	running bool                 // guarded by mu
 }
 
@@ -158,6 +159,7 @@ func Open(ctx context.Context, cfg Config, d Deps) (*Provider, error) {
 		publish:   make(chan struct{}, 1),
 		started:   make(chan uuid.UUID),
 		wakes:     make(map[uuid.UUID]func()),
+		imports:   make(map[uuid.UUID]bool),
 	}
 	if err := p.rows.migrate(ctx); err != nil {
 		return nil, err

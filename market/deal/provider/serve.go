@@ -184,11 +184,16 @@ func (p *Provider) answerStatus(ctx context.Context, _ peer.ID, m *deal.StatusRe
 // Import gives the data of an offline deal. The file is copied; whether it is the piece
 // shows afterwards in the deal's state.
 func (p *Provider) Import(ctx context.Context, id uuid.UUID, path string) error {
+	if !p.beginImport(id) {
+		return fmt.Errorf("deal %s: its data is being imported already", id)
+	}
+	defer p.endImport(id)
 	d, err := p.rows.get(ctx, id)
 	if err != nil {
 		return err
 	}
-	if !d.Offline || d.State != deal.Accepted {
+	// What was given before may be under check, and must stay what it is.
+	if !d.Offline || d.State != deal.Accepted || d.Imported {
 		return fmt.Errorf("deal %s is %s and its data is not awaited by import", id, d.State)
 	}
 	in, err := os.Open(path)
@@ -212,9 +217,29 @@ func (p *Provider) Import(ctx context.Context, id uuid.UUID, path string) error 
 	if err := os.Rename(tmp, p.staged(d)); err != nil {
 		return fmt.Errorf("staging: %w", err)
 	}
-	if _, err := p.step(ctx, id, Imported{}); err != nil {
+	if d, err = p.step(ctx, id, Imported{}); err != nil {
 		return err
+	}
+	if d.State == deal.Complete { // it ended while the data was copied, and nobody else removes it
+		return errors.Join(fmt.Errorf("deal %s has ended: %s", id, d.Error), p.dropStaged(d))
 	}
 	p.wake(id)
 	return nil
+}
+
+// beginImport tells whether no import of the deal's data is under way, and notes that one is now.
+func (p *Provider) beginImport(id uuid.UUID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.imports[id] {
+		return false
+	}
+	p.imports[id] = true
+	return true
+}
+
+func (p *Provider) endImport(id uuid.UUID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.imports, id)
 }

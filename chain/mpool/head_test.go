@@ -182,3 +182,37 @@ func TestPrune(t *testing.T) {
 	require.NoError(t, r.add(r.edit(7, 0, 8, withPremium(1))))
 	require.LessOrEqual(t, r.pool.Len(), 7)
 }
+
+// moving is a chain whose head moves, once, when the messages of a tipset are read.
+type moving struct {
+	Chain
+	meanwhile func()
+}
+
+func (m *moving) TipSetMessages(ctx context.Context, ts *types.TipSet) ([]types.BlockMessages, error) {
+	msgs, err := m.Chain.TipSetMessages(ctx, ts)
+	if f := m.meanwhile; f != nil {
+		m.meanwhile = nil
+		f()
+	}
+	return msgs, err
+}
+
+// The head takes a sender's pending messages between the look at its nonce on chain and that at
+// what is pending: the next nonce is after them, and none of theirs.
+func TestNextNonceWhileTheHeadMoves(t *testing.T) {
+	r := newRig(t, 2, Options{})
+	msgs := []*types.SignedMessage{r.chain.Transfer(0, 1, 0), r.chain.Transfer(0, 1, 1)}
+	for _, m := range msgs {
+		require.NoError(t, r.push(m))
+	}
+	r.chain.Mine(nil)
+	r.follow() // what the pool knew of the sender was of another head
+	r.pool.chain = &moving{r.chain, func() {
+		r.chain.Mine(msgs)
+		r.follow()
+	}}
+	next, err := r.pool.NextNonce(t.Context(), r.chain.Accounts[0].Key)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, next)
+}

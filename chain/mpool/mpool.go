@@ -209,16 +209,31 @@ func (p *Pool) NextNonce(ctx context.Context, a address.Address) (uint64, error)
 	if err != nil {
 		return 0, err
 	}
-	acc, err := p.account(ctx, p.head(), key)
-	if err != nil {
-		return 0, err
+	for ctx.Err() == nil {
+		head := p.head()
+		acc, err := p.account(ctx, head, key)
+		if err != nil {
+			return 0, err
+		}
+		if next, ok := p.nextOn(head, key, acc); ok {
+			return next, nil
+		}
 	}
+	return 0, ctx.Err()
+}
+
+// nextOn is the nonce after a sender's last message, if the pending messages fit on head still:
+// with a new head those that it holds are pending no more.
+func (p *Pool) nextOn(head *types.TipSet, key address.Address, acc account) (next uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.senders[key]; s != nil {
-		return s.next(acc.nonce), nil
+	if !p.cur.Equals(head) {
+		return 0, false
 	}
-	return acc.nonce, nil
+	if s := p.senders[key]; s != nil {
+		return s.next(acc.nonce), true
+	}
+	return acc.nonce, true
 }
 
 // KeyAddress resolves an account to the address that holds its key, on the head's chain.

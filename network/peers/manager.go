@@ -389,6 +389,9 @@ func (m *Manager) banFor(a action) {
 func (m *Manager) greet(ctx context.Context, p peer.ID) {
 	greetCtx, cancel := context.WithTimeout(ctx, m.opt.Hello)
 	defer cancel()
+	m.mu.Lock()
+	began := m.table.sessions[p]
+	m.mu.Unlock()
 	met, err := m.handshake.Greet(greetCtx, p)
 	if ctx.Err() != nil {
 		return // we are stopping; that is not the peer's fault
@@ -405,7 +408,13 @@ func (m *Manager) greet(ctx context.Context, p peer.ID) {
 	} else {
 		m.figures.met(met)
 	}
-	for _, a := range m.step(func(now time.Time) []action { return m.table.said(now, p, met, fail) }) {
+	acts := m.step(func(now time.Time) []action {
+		if m.table.sessions[p] != began {
+			return nil // the peer has come back meanwhile, and is greeted anew
+		}
+		return m.table.said(now, p, met, fail)
+	})
+	for _, a := range acts {
 		select {
 		case m.kill <- a: // the loop carries it out
 		case <-ctx.Done():

@@ -258,6 +258,37 @@ func TestGreetingBeforeItsConnection(t *testing.T) {
 	}
 }
 
+// cut is a handshake that breaks off after something has happened.
+type cut struct {
+	*nod
+	meanwhile func()
+}
+
+func (c *cut) Greet(context.Context, peer.ID) (Met, error) {
+	c.meanwhile()
+	return Met{}, errors.New("the stream was reset")
+}
+
+// A peer whose connection breaks in the handshake is back before that is noticed: the new
+// connection is not held to account for the old one.
+func TestComesBackInTheHandshake(t *testing.T) {
+	hosts := hosttest.Loopback(t, 2)
+	hosttest.Listen(t, hosts...)
+	hosttest.Connect(t, hosts[0], hosts[1])
+	c := &cut{nod: newNod(hosts[0], 1)}
+	m := manager(hosts[0], c, Options{})
+	p := hosts[1].ID()
+	c.meanwhile = func() {
+		m.step(func(time.Time) []action { return m.table.disconnected(p) })
+		m.connected(p)
+	}
+	m.connected(p)
+	m.greet(t.Context(), p)
+	if got := m.Peers(); len(got) != 1 || got[0].State != Connected || len(m.kill) != 0 {
+		t.Errorf("peers %+v, %d to be dropped", got, len(m.kill))
+	}
+}
+
 // Both sides dial at the same moment, over TCP and QUIC: one session each, no flapping.
 func TestP06SimultaneousOpen(t *testing.T) {
 	for i := range 5 {

@@ -150,6 +150,59 @@ func TestExpiresBetweenTwoLooks(t *testing.T) {
 	}
 }
 
+// rushing is a world whose head moves, once, after a deal was read.
+type rushing struct {
+	*world
+	turn atomic.Pointer[func()]
+}
+
+func (x *rushing) Deal(ctx context.Context, id abi.DealID) (*market.DealProposal, *market.DealState, error) {
+	p, s, err := x.world.Deal(ctx, id)
+	if turn := x.turn.Swap(nil); turn != nil {
+		(*turn)()
+	}
+	return p, s, err
+}
+
+// TestActivatedBetweenTwoLooks: a deal that was activated, and whose start has passed, after the
+// provider looked at the deal and before it looked at the height, is not given up.
+func TestActivatedBetweenTwoLooks(t *testing.T) {
+	w := newWorld(t)
+	w.sealed = false
+	x := &rushing{world: w}
+	wallet := w.account(t, 100)
+	ps, cs := newSeat(t), newSeat(t)
+	ctx := context.Background()
+	p, pr := startProvider(t, ctx, w, x, ps, nil)
+	defer pr.stop(t)
+	c, files, cr := startClient(t, ctx, w, cs)
+	defer cr.stop(t)
+	imp := importFile(t, files, content(1000, 9))
+	id := makeDeals(t, c, client.Request{Root: imp.Root, Provider: w.miner, Client: wallet.address, Peer: at(ps)})[0].UUID
+	eventually(t, "it is sealing", func() bool {
+		d, err := p.Deal(ctx, id)
+		return err == nil && d.State == deal.Indexed && d.Sector != ""
+	})
+	active := func() {
+		w.set(func() {
+			w.height += 10_000
+			w.states[0] = &market.DealState{SectorStartEpoch: w.height, LastUpdatedEpoch: -1, SlashEpoch: -1}
+		})
+	}
+	x.turn.Store(&active)
+	var d *provider.Deal
+	eventually(t, "the deal is complete", func() (done bool) {
+		var err error
+		if d, err = p.Deal(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		return d.State == deal.Complete
+	})
+	if d.Error != "" {
+		t.Errorf("given up: %s", d.Error)
+	}
+}
+
 // TestPlainHTTP has the data fetched from the client's HTTP port.
 func TestPlainHTTP(t *testing.T) {
 	w := newWorld(t)

@@ -196,14 +196,16 @@ func (p *Provider) watch(ctx context.Context, d *Deal) (Event, error) {
 	if err := p.dropStaged(d); err != nil {
 		return nil, fmt.Errorf("staging: %w", err)
 	}
+	// The height first: a deal that was activated by a later head is not late.
+	h, err := p.Chain.Height(ctx)
+	if err != nil {
+		return nil, err
+	}
 	id, state, err := deal.Locate(ctx, p.Chain, d.DealID, d.Signed.Proposal)
 	if err == nil && id != d.DealID {
 		return Renumbered{id}, nil // the sector finds that out by itself
 	}
-	h, herr := p.Chain.Height(ctx)
 	switch {
-	case herr != nil:
-		return nil, herr
 	case errors.Is(err, view.ErrNotFound) && h > d.Start:
 		return nil, fatal{fmt.Errorf("deal %d is no longer on chain: its sector was not active by the start epoch %d", d.DealID, d.Start)}
 	case err != nil:

@@ -77,9 +77,15 @@ func TestFileThereAndBack(t *testing.T) {
 	defer sr.stop(t)
 	third := newHost(t)
 	out := filepath.Join(t.TempDir(), "out")
+	var why error
+	defer func() {
+		if why != nil {
+			t.Logf("the last try to retrieve the file: %v", why)
+		}
+	}()
 	eventually(t, "the file is retrieved", func() bool {
-		_, err := retrieval.NewFetcher(third, quiet, retrieval.OnChain{Deals: w}).Fetch(ctx, retrieval.Request{Root: imp.Root, Out: out})
-		return err == nil
+		_, why = retrieval.NewFetcher(third, quiet, retrieval.OnChain{Deals: w}).Fetch(ctx, retrieval.Request{Root: imp.Root, Out: out})
+		return why == nil
 	})
 	if got, _ := os.ReadFile(out); !bytes.Equal(got, want) {
 		t.Fatal("the file came back different")
@@ -92,7 +98,11 @@ func TestFileThereAndBack(t *testing.T) {
 		delete(w.deals, ds[0].DealID)
 	})
 	eventually(t, "the deal has expired", func() bool { d, _ := c.Deal(ctx, ds[0].UUID); return d.State == client.Expired })
-	w.set(func() { w.states[ds[1].DealID].SlashEpoch = 5 })
+	w.set(func() {
+		state := *w.states[ds[1].DealID] // the old one may be looked at
+		state.SlashEpoch = 5
+		w.states[ds[1].DealID] = &state
+	})
 	eventually(t, "the deal is slashed", func() bool { d, _ := c.Deal(ctx, ds[1].UUID); return d.State == client.Slashed })
 }
 

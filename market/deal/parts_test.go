@@ -192,6 +192,12 @@ func newPair(t *testing.T, change func(*provider.Config)) *pair {
 	x.imp = importFile(t, files, content(5000, 2))
 	x.req = client.Request{Root: x.imp.Root, Provider: w.miner, Client: x.wallet.address, Peer: at(x.ps)}
 	// Until the provider answers, nothing can be checked.
-	eventually(t, "the provider answers", func() bool { _, err := x.c.Check(context.Background(), x.req); return err == nil })
+	eventually(t, "the provider answers", func() bool {
+		_, err := x.c.Check(context.Background(), x.req)
+		if down := (deal.Unreachable{}); err != nil && !errors.As(err, &down) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	return x
 }

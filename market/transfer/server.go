@@ -79,12 +79,15 @@ func ServeStreams(ctx context.Context, h host.Host, id protocol.ID, handler http
 
 // ServeListener serves HTTP on a listener until the context ends, and closes it.
 func ServeListener(ctx context.Context, l net.Listener, handler http.Handler, log *slog.Logger) error {
-	var running sync.WaitGroup
-	defer running.Wait()
+	var requests gate
+	defer requests.close()
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			running.Add(1)
-			defer running.Done()
+			if !requests.enter() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			defer requests.running.Done()
 			handler.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: 30 * time.Second,
@@ -110,4 +113,30 @@ func ServeListener(ctx context.Context, l net.Listener, handler http.Handler, lo
 		return nil
 	}
 	return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
+}
+
+// gate counts the requests under way. One that an HTTP server was about to hand on when it was
+// closed may still come, while or after the others are waited for: it finds the gate closed.
+type gate struct {
+	mu      sync.Mutex
+	closed  bool           // guarded by mu
+	running sync.WaitGroup // Add under mu and before closed
+}
+
+// enter counts one more, unless the gate is closed; running.Done ends it.
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.running.Add(1)
+	}
+	return !g.closed
+}
+
+// close waits for those under way.
+func (g *gate) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.running.Wait()
 }

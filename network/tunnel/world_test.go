@@ -196,11 +196,11 @@ func refused(to string) error {
 	return broken(c)
 }
 
-// eventually waits for what another goroutine does. It fails after a minute, which nothing
-// that works takes.
+// eventually waits for what another goroutine does. It fails after five minutes, which nothing
+// that works takes on a busy machine either.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for range 6000 {
+	for range 30_000 {
 		if f() {
 			return
 		}

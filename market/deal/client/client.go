@@ -62,8 +62,8 @@ type Client struct {
 	funding sync.Mutex // one escrow addition at a time
 	making  sync.Mutex // deals are added by one call at a time, so that none adds what another did
 
-	mu      sync.Mutex
-	running bool // guarded by mu
+	mu    sync.Mutex
+	ended chan struct{} // guarded by mu: closed when Run ends, nil while none runs
 }
 
 // Open makes a client and its tables. Deals go on when Run runs.
@@ -110,16 +110,8 @@ func (c *Client) Make(ctx context.Context, r Request) ([]*Deal, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	running := c.running
-	c.mu.Unlock()
-	if running {
-		for _, d := range ds {
-			select {
-			case c.started <- d.UUID:
-			case <-ctx.Done(): // the rows are there; the next Run finds them
-			}
-		}
+	for _, d := range ds {
+		c.hand(ctx, d.UUID)
 	}
 	return byPiece(append(ds, slices.Collect(maps.Values(have))...)), nil
 }

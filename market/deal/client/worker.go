@@ -27,8 +27,7 @@ func (c *Client) Run(ctx context.Context) error {
 	defer all.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.setRunning(true)
-	defer c.setRunning(false)
+	defer c.takes()()
 	ds, err := c.rows.underWay(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -63,10 +62,33 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
-func (c *Client) setRunning(on bool) {
+// takes says that Run takes the deals that are made from now on; done takes that back.
+func (c *Client) takes() (done func()) {
+	ended := make(chan struct{})
 	c.mu.Lock()
-	c.running = on
+	c.ended = ended
 	c.mu.Unlock()
+	return func() {
+		c.mu.Lock()
+		c.ended = nil
+		c.mu.Unlock()
+		close(ended)
+	}
+}
+
+// hand gives a deal that was made to Run. When none runs, or it ends now, the next finds the row.
+func (c *Client) hand(ctx context.Context, id uuid.UUID) {
+	c.mu.Lock()
+	ended := c.ended
+	c.mu.Unlock()
+	if ended == nil {
+		return
+	}
+	select {
+	case c.started <- id:
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // OpenPayload implements transfer.Payloads: the CAR of the deal that has the token, until

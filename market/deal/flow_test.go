@@ -189,14 +189,21 @@ func TestPlainHTTP(t *testing.T) {
 	}
 }
 
-func TestOfflineDeal(t *testing.T) {
+// offlinePair is a pair with a deal that waits for its data.
+func offlinePair(t *testing.T) (*pair, uuid.UUID) {
+	t.Helper()
 	x := newPair(t, nil)
-	ctx := context.Background()
 	x.w.set(func() { x.w.escrow[x.wallet.id] = types.FilecoinPrecision })
 	id := uuid.New()
 	if res := x.propose(t, func(m *deal.Params, _ *market.DealProposal) { m.DealUUID = id[:] }); !res.Accepted {
 		t.Fatal(res.Message)
 	}
+	return x, id
+}
+
+func TestOfflineDeal(t *testing.T) {
+	x, id := offlinePair(t)
+	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "data")
 	os.WriteFile(path, []byte("the wrong file"), 0o600)
 	if err := x.p.Import(ctx, id, path); err != nil {

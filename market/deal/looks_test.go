@@ -13,7 +13,6 @@ import (
 	"github.com/filecoin-project/go-state-types/exitcode"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin"
 	"github.com/filecoin-project/specs-actors/v8/actors/builtin/market"
-	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"github.com/lodenet/lode/chain/outbox"
@@ -143,18 +142,13 @@ func TestCollateralGoesBetweenTwoLooks(t *testing.T) {
 // TestDealEndsWhileItsDataIsImported: the file is large, and while it is copied the deal is
 // cancelled. Nothing of it stays, and the operator hears of it.
 func TestDealEndsWhileItsDataIsImported(t *testing.T) {
-	x := newPair(t, nil)
+	x, id := offlinePair(t)
 	ctx := context.Background()
-	x.w.set(func() { x.w.escrow[x.wallet.id] = types.FilecoinPrecision })
-	id := uuid.New()
-	if res := x.propose(t, func(m *deal.Params, _ *market.DealProposal) { m.DealUUID = id[:] }); !res.Accepted {
-		t.Fatal(res.Message)
-	}
 	pipe := filepath.Join(t.TempDir(), "data")
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	imported := make(chan error)
+	imported := make(chan error, 1)
 	go func() { imported <- x.p.Import(ctx, id, pipe) }()
 	in, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the import to open it
 	if err != nil {

@@ -89,6 +89,8 @@ type Group struct {
 	waiting []string
 	cause   error // why the group failed by itself
 	err     error // what the unwinding found, set before done is closed
+	// working counts the goroutines that run or stop parts.
+	working int
 
 	// begun is closed when Start touches the parts no more.
 	begun chan struct{}
@@ -98,6 +100,8 @@ type Group struct {
 	hurry chan struct{}
 	// done is closed when the group is fully unwound.
 	done chan struct{}
+	// gone is closed when besides no goroutine of a part runs any more.
+	gone chan struct{}
 }
 
 // NewGroup makes an empty group. The name appears in errors and logs.
@@ -110,6 +114,7 @@ func NewGroup(name string, log *slog.Logger) *Group {
 		ending: make(chan struct{}),
 		hurry:  make(chan struct{}),
 		done:   make(chan struct{}),
+		gone:   make(chan struct{}),
 	}
 }
 
@@ -159,6 +164,10 @@ func (g *Group) State() State {
 
 // Done is closed when the group is stopped or failed and fully unwound.
 func (g *Group) Done() <-chan struct{} { return g.done }
+
+// Gone is closed when the group is down and no goroutine of its parts runs any more, those of
+// parts that were late to stop included.
+func (g *Group) Gone() <-chan struct{} { return g.gone }
 
 // Err is why the group is down: nil while it is up and after a clean Stop.
 func (g *Group) Err() error {
@@ -241,6 +250,7 @@ func (g *Group) startPart(ctx, root context.Context, p *part) error {
 	case p.run != nil:
 		runCtx, cancel := context.WithCancel(root)
 		p.cancel, p.ended, p.up = cancel, make(chan error, 1), true
+		g.work(1)
 		go g.runPart(runCtx, p)
 	case p.start != nil:
 		if err := guard(func() error { return p.start(ctx) }); err != nil {
@@ -254,8 +264,15 @@ func (g *Group) startPart(ctx, root context.Context, p *part) error {
 	return nil
 }
 
-// runPart runs a part to its end and takes the group down when nobody asked for that end.
+// runPart is the goroutine of a part.
 func (g *Group) runPart(ctx context.Context, p *part) {
+	err := g.runToEnd(ctx, p)
+	g.work(-1)
+	p.ended <- err
+}
+
+// runToEnd runs a part to its end and takes the group down when nobody asked for that end.
+func (g *Group) runToEnd(ctx context.Context, p *part) error {
 	err := guard(func() error { return p.run(ctx) })
 	if ctx.Err() == nil {
 		if err == nil {
@@ -263,8 +280,7 @@ func (g *Group) runPart(ctx context.Context, p *part) {
 		}
 		err = fmt.Errorf("%s: %w", p.name, err)
 		g.fail(err)
-		p.ended <- nil // reported as the cause already
-		return
+		return nil // reported as the cause already
 	}
 	if errors.Is(err, context.Canceled) {
 		err = nil
@@ -272,7 +288,21 @@ func (g *Group) runPart(ctx context.Context, p *part) {
 	if err != nil {
 		err = fmt.Errorf("stop %s: %w", p.name, err)
 	}
-	p.ended <- err
+	return err
+}
+
+// work counts a goroutine of a part that begins or ends. None begins once the group is down.
+func (g *Group) work(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.working += n
+	select {
+	case <-g.done:
+		if g.working == 0 {
+			close(g.gone)
+		}
+	default:
+	}
 }
 
 func (g *Group) fail(err error) {

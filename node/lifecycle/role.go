@@ -11,11 +11,13 @@ var (
 	ErrEnabled = errors.New("already on")
 	// ErrClosed: the node is stopping; the role stays off.
 	ErrClosed = errors.New("node is stopping")
+	// ErrLinger: parts of the role that were told to stop have not ended. Try again later.
+	ErrLinger = errors.New("its parts have not ended since it was last switched off; try again in a moment")
 )
 
 // Role is a set of parts that can be switched on and off again while the node runs (spec
-// network.md L-13). Each time it is switched on a new group is built. Switching is done one
-// at a time; safe from many goroutines.
+// network.md L-13). Each time it is switched on a new group is built, once every part of the
+// one before has ended. Switching is done one at a time; safe from many goroutines.
 type Role struct {
 	name  string
 	build func(ctx context.Context) (*Group, error)
@@ -26,8 +28,9 @@ type Role struct {
 	// turn holds one token; who has it owns the fields below.
 	turn   chan struct{}
 	group  *Group
-	wanted bool  // it was switched on, and not off since
-	last   error // why the role went down by itself
+	before *Group // the last one that was stopped or went down; nil when there was none
+	wanted bool   // it was switched on, and not off since
+	last   error  // why the role went down by itself
 	closed bool
 }
 
@@ -68,11 +71,20 @@ func (r *Role) Enable(ctx context.Context) error {
 // enable needs the turn. A role that cannot start is off, and not wanted: whoever asked for
 // it hears why.
 func (r *Role) enable(ctx context.Context) error {
+	if r.before != nil {
+		// A part is not made to be run twice at a time.
+		select {
+		case <-r.before.Gone():
+		default:
+			return fmt.Errorf("%s: %w", r.name, ErrLinger)
+		}
+	}
 	g, err := r.build(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
 	if err := g.Start(ctx); err != nil {
+		r.before = g
 		return err
 	}
 	r.group, r.last, r.wanted = g, nil, true
@@ -88,7 +100,8 @@ func (r *Role) poke() {
 	}
 }
 
-// Disable stops the parts and waits for them. Disabling a role that is off does nothing.
+// Disable stops the parts and waits for them, as long as ctx allows. Disabling a role that is
+// off does nothing.
 func (r *Role) Disable(ctx context.Context) error {
 	if err := r.take(ctx); err != nil {
 		return err
@@ -98,8 +111,13 @@ func (r *Role) Disable(ctx context.Context) error {
 	if !r.on() {
 		return nil
 	}
+	return r.disable(ctx)
+}
+
+// disable needs the turn and a role that is on.
+func (r *Role) disable(ctx context.Context) error {
 	g := r.group
-	r.group = nil
+	r.group, r.before = nil, g
 	return g.Stop(ctx)
 }
 
@@ -110,12 +128,19 @@ func (r *Role) Close(ctx context.Context) error {
 	}
 	defer r.give()
 	r.closed, r.wanted = true, false
-	if !r.on() {
+	if r.on() {
+		return r.disable(ctx)
+	}
+	if r.before == nil {
 		return nil
 	}
-	g := r.group
-	r.group = nil
-	return g.Stop(ctx)
+	// What the role's parts use is closed after this.
+	select {
+	case <-r.before.Gone():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w: %w", r.name, ErrLinger, ctx.Err())
+	}
 }
 
 // Status tells whether the role is on, and if it went down by itself, why.
@@ -135,7 +160,7 @@ func (r *Role) on() bool {
 	select {
 	case <-r.group.Done():
 		r.last = r.group.Err()
-		r.group = nil
+		r.group, r.before = nil, r.group
 		return false
 	default:
 		return true

@@ -98,6 +98,59 @@ func TestRoleThatGoesDownCanComeBack(t *testing.T) {
 	require.NoError(t, r.Close(t.Context()))
 }
 
+// A part that was late to stop still runs: its role is not switched on until it has ended, and
+// the node's stop waits for it.
+func TestRoleWaitsForLateParts(t *testing.T) {
+	var loops atomic.Int32
+	var free chan struct{}
+	r := NewRole("mining", func(context.Context) (*Group, error) {
+		g := NewGroup("mining", quiet())
+		hold := free
+		g.Add("proof", func(ctx context.Context) error {
+			if loops.Add(1) > 1 {
+				t.Error("the part runs twice at a time")
+			}
+			defer loops.Add(-1)
+			<-ctx.Done()
+			<-hold // nothing stops a proof that was begun
+			return nil
+		})
+		return g, nil
+	})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	var late *LateError
+	stopLate := func() {
+		t.Helper()
+		free = make(chan struct{})
+		require.NoError(t, r.Enable(t.Context()))
+		// An ended context may be heard before the turn is taken: then nothing has happened.
+		err := r.Disable(ended)
+		for errors.Is(err, context.Canceled) && !errors.As(err, &late) {
+			err = r.Disable(ended)
+		}
+		require.ErrorAs(t, err, &late)
+	}
+	stopLate()
+	require.ErrorIs(t, r.Enable(t.Context()), ErrLinger)
+	before := r.before
+	close(free)
+	<-before.Gone()
+
+	stopLate()
+	require.ErrorIs(t, r.Close(ended), context.Canceled)
+	before = r.before
+	closed := make(chan error, 1)
+	go func() { closed <- r.Close(t.Context()) }()
+	close(free)
+	require.NoError(t, <-closed)
+	select {
+	case <-before.Gone():
+	default:
+		t.Error("closed while a part runs")
+	}
+}
+
 func TestRoleThatDoesNotBuild(t *testing.T) {
 	boom := errors.New("no key")
 	r := NewRole("mining", func(context.Context) (*Group, error) { return nil, boom })

@@ -105,6 +105,9 @@ func (g *Group) unwindWhenEnding(root context.Context) {
 	if err := errors.Join(errs...); err != nil {
 		g.err = fmt.Errorf("%s: %w", g.name, err)
 	}
+	if g.working == 0 {
+		close(g.gone)
+	}
 	close(g.done)
 }
 
@@ -123,11 +126,13 @@ func (g *Group) stopPart(root context.Context, p *part) error {
 		p.cancel()
 	case p.stop != nil:
 		ended = make(chan error, 1)
+		g.work(1)
 		go func() {
 			err := guard(func() error { return p.stop(ctx) })
 			if err != nil {
 				err = fmt.Errorf("stop %s: %w", p.name, err)
 			}
+			g.work(-1)
 			ended <- err
 		}()
 	default:

@@ -21,7 +21,8 @@ import (
 //	network.toml genesis.car
 //	pause.json alive/      the standing clock, see pause.go
 //	node-0/ node-1/ …      a repo a node
-//	node-0.log …           what its process printed
+//	node-0.log node-0.pid  what its process printed; the process
+//	devnet.lock            is held by who starts or stops nodes, while it looks who runs
 type Folder struct {
 	dir  string
 	plan Plan

@@ -2,26 +2,32 @@ package devnet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/lodenet/lode/api/client"
+	"github.com/lodenet/lode/clock"
 )
 
 const (
-	// startTimeout bounds how long a node may take until its RPC answers.
-	startTimeout = 60 * time.Second
-	// stopTimeout bounds how long it may take to stop when asked; then it is killed.
-	// A winning PoSt that was begun is waited for.
-	stopTimeout = 40 * time.Second
+	// startTimeout bounds how long a node may take until its RPC answers. One that ends is
+	// noticed at once, so this is for one that hangs: a busy machine does not reach it.
+	startTimeout = 5 * time.Minute
+	// stopTimeout bounds how long it may take to stop when asked; then it is killed. It is
+	// longer than a node gives itself: a winning PoSt that was begun is waited for.
+	stopTimeout = 90 * time.Second
+	// killTimeout bounds how long the kernel may take to end what was killed.
+	killTimeout = 10 * time.Second
 	// askTimeout bounds one question to a node.
 	askTimeout = 5 * time.Second
 	// pollEvery is how often a process that starts or stops is looked at.
@@ -29,7 +35,7 @@ const (
 )
 
 // pid is the process that runs a node, or 0. The file alone proves nothing after a kill, so
-// the process is asked for too, and that it is ours is read from its command line.
+// the process is asked for too, and that it is this node is read from its command line.
 func (f *Folder) pid(name string) int {
 	b, err := os.ReadFile(f.pidFile(name))
 	if err != nil {
@@ -40,10 +46,24 @@ func (f *Folder) pid(name string) int {
 		return 0
 	}
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err == nil && !bytes.Contains(line, []byte(f.Repo(name))) {
+	switch {
+	case err == nil && !bytes.HasSuffix(line, f.cmdline(name)):
 		return 0 // the number went to another process, or this one is a zombie
+	case err != nil && syscall.Kill(pid, 0) != nil:
+		return 0 // it ended in between; elsewhere the system does not tell command lines
 	}
 	return pid
+}
+
+// args are what a node's process is started with.
+func (f *Folder) args(name string) []string {
+	return []string{"daemon", "--repo", f.Repo(name), "--devnet", f.dir}
+}
+
+// cmdline is the end of such a process's command line as the kernel tells it, from behind the
+// program on.
+func (f *Folder) cmdline(name string) []byte {
+	return []byte("\x00" + strings.Join(f.args(name), "\x00") + "\x00")
 }
 
 func (f *Folder) pidFile(name string) string { return f.Repo(name) + ".pid" }
@@ -53,28 +73,9 @@ func (f *Folder) pidFile(name string) string { return f.Repo(name) + ".pid" }
 // gone. When none was running the network's clock goes on where it stopped. A node that cannot
 // start gives an error with the end of its log; those that run stay.
 func (f *Folder) Up(ctx context.Context, exe string) error {
-	running := 0
-	for _, m := range f.plan.Nodes {
-		if f.pid(m.Name) != 0 {
-			running++
-		}
-	}
-	if running == 0 {
-		if err := resume(f.dir, time.Now()); err != nil {
-			return fmt.Errorf("set the network's clock: %w", err)
-		}
-	}
-	// All start at once; each is then waited for.
-	children := make([]*child, len(f.plan.Nodes))
-	for i, m := range f.plan.Nodes {
-		if f.pid(m.Name) != 0 {
-			continue
-		}
-		c, err := f.spawn(exe, m.Name)
-		if err != nil {
-			return fmt.Errorf("start %s: %w", m.Name, err)
-		}
-		children[i] = c
+	children, err := f.spawnDown(ctx, exe)
+	if err != nil {
+		return err
 	}
 	var errs []error
 	for i, m := range f.plan.Nodes {
@@ -93,30 +94,116 @@ func (f *Folder) Up(ctx context.Context, exe string) error {
 	return errors.Join(errs...)
 }
 
+// spawnDown starts all nodes that are down at once, each to be waited for.
+func (f *Folder) spawnDown(ctx context.Context, exe string) (children []*child, err error) {
+	unlock, err := f.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	running := 0
+	for _, m := range f.plan.Nodes {
+		if f.pid(m.Name) != 0 {
+			running++
+		}
+	}
+	if running == 0 {
+		if err := resume(f.dir, time.Now()); err != nil {
+			return nil, fmt.Errorf("set the network's clock: %w", err)
+		}
+	}
+	children = make([]*child, len(f.plan.Nodes))
+	for i, m := range f.plan.Nodes {
+		if f.pid(m.Name) != 0 {
+			continue
+		}
+		if children[i], err = f.spawn(exe, m.Name); err != nil {
+			return nil, fmt.Errorf("start %s: %w", m.Name, err)
+		}
+	}
+	return children, nil
+}
+
+// lock keeps others from starting and stopping nodes of this folder until unlock is called:
+// two that both find a node down would start it twice, and the file would hold the number of
+// the process that had to give way.
+func (f *Folder) lock(ctx context.Context) (unlock func() error, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	file, err := os.OpenFile(filepath.Join(f.dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return file.Close, nil // which gives the lock back
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			if err = clock.Sleep(ctx, clock.System{}, pollEvery); err == nil {
+				continue
+			}
+			err = fmt.Errorf("another lode starts or stops nodes of %s: %w", f.dir, err)
+		}
+		return nil, errors.Join(err, file.Close())
+	}
+}
+
+const lockFile = "devnet.lock"
+
 // settle waits until a node that has a process answers; when the process ends instead it
 // starts another and returns that.
 func (f *Folder) settle(ctx context.Context, exe, name string) (*child, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := starting(ctx)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	last := errNotAsked
 	for {
 		if f.pid(name) == 0 {
-			c, err := f.spawn(exe, name)
-			if err != nil {
-				return nil, fmt.Errorf("start %s: %w", name, err)
+			if c, err := f.respawn(ctx, exe, name); c != nil || err != nil {
+				return c, err
 			}
-			return c, nil
 		}
-		if f.answers(ctx, name) {
+		if err := f.answers(ctx, name); err == nil {
 			return nil, nil
+		} else if ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%s runs and does not answer after %s: %w; see %s", name, startTimeout, ctx.Err(), f.Log(name))
+			return nil, fmt.Errorf("%s runs and does not answer (%w); %w; see %s", name, last, context.Cause(ctx), f.Log(name))
 		case <-tick.C:
 		}
 	}
+}
+
+// respawn starts a node that has just ended, unless somebody else did: then it is nil.
+func (f *Folder) respawn(ctx context.Context, exe, name string) (c *child, err error) {
+	unlock, err := f.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if f.pid(name) != 0 {
+		return nil, nil
+	}
+	if c, err = f.spawn(exe, name); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return c, nil
+}
+
+var (
+	errNotAsked = errors.New("it was not asked yet")
+	// errStopped: a node ended in good order while its start was waited for.
+	errStopped = errors.New("somebody stopped it")
+)
+
+// starting bounds a start, with what to say when it is over.
+func starting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("gave up after %s", startTimeout))
 }
 
 // child is a process of ours that was just started.
@@ -134,7 +221,8 @@ func (f *Folder) spawn(exe, name string) (*child, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(exe, "daemon", "--repo", f.Repo(name), "--devnet", f.dir)
+	keepToOurselves()
+	cmd := exec.Command(exe, f.args(name)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives our terminal
 	if err := cmd.Start(); err != nil {
@@ -152,35 +240,54 @@ func (f *Folder) spawn(exe, name string) (*child, error) {
 	return c, nil
 }
 
+// keepToOurselves lets no child have the files that we were started with, beyond the standard
+// ones: a node that outlives us would hold a lock of our caller's shell, or keep the reader of a
+// pipe waiting. Files that Go opens are of that kind anyway.
+func keepToOurselves() {
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return // the system does not tell; what is inherited then is only inconvenient
+	}
+	for _, e := range open {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+}
+
 // await waits until the node answers.
 func (f *Folder) await(ctx context.Context, c *child) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := starting(ctx)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	last := errNotAsked
 	for {
 		select {
 		case <-c.exited:
-			return fmt.Errorf("%s ended at once: %w; the end of %s:\n%s", c.name, c.err, f.Log(c.name), tail(f.Log(c.name)))
+			return fmt.Errorf("%s ended at once: %w; the end of %s:\n%s", c.name, cmp.Or(c.err, errStopped), f.Log(c.name), tail(f.Log(c.name)))
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer after %s: %w; see %s", c.name, startTimeout, ctx.Err(), f.Log(c.name))
+			return fmt.Errorf("%s does not answer (%w); %w; see %s", c.name, last, context.Cause(ctx), f.Log(c.name))
 		case <-tick.C:
-			if f.answers(ctx, c.name) {
+			if err := f.answers(ctx, c.name); err == nil {
 				return nil
+			} else if ctx.Err() == nil {
+				last = err
 			}
 		}
 	}
 }
 
-func (f *Folder) answers(ctx context.Context, name string) bool {
+// answers is nil when a node answers a question.
+func (f *Folder) answers(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	node, _, err := f.dial(ctx, name)
 	if err != nil {
-		return false
+		return err
 	}
 	_, err = node.ChainHead(ctx)
-	return errors.Join(err, node.Close()) == nil
+	return errors.Join(err, node.Close())
 }
 
 // dial reaches the node that runs on a repo, by the address that it announced.
@@ -194,32 +301,68 @@ func (f *Folder) dial(ctx context.Context, name string) (*client.Client, string,
 }
 
 // Down stops all nodes. One that does not stop in time is killed, which loses nothing, and
-// named in the error.
+// named in the error. When ctx ends before that, those that still stop are named and left to it.
 func (f *Folder) Down(ctx context.Context) error {
-	var errs []error
+	asked, err := f.askToStop(ctx)
+	errs := []error{err}
+	wait, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	for _, m := range f.plan.Nodes {
+		pid := asked[m.Name]
+		if pid == 0 || f.gone(wait, m.Name, pid) {
+			continue
+		}
+		if ctx.Err() != nil {
+			errs = append(errs, fmt.Errorf("%s still stops: %w", m.Name, context.Cause(ctx)))
+			continue
+		}
+		errs = append(errs, fmt.Errorf("%s did not stop in %s and was killed; see %s", m.Name, stopTimeout, f.Log(m.Name)), signal(pid, syscall.SIGKILL))
+		dying, done := context.WithTimeout(ctx, killTimeout)
+		if !f.gone(dying, m.Name, pid) {
+			errs = append(errs, fmt.Errorf("%s, process %d, is there still after it was killed", m.Name, pid))
+		}
+		done()
+	}
+	return errors.Join(errs...)
+}
+
+// askToStop asks every node that runs, and tells their processes; also where the folder cannot
+// be locked, as on a full disk.
+func (f *Folder) askToStop(ctx context.Context) (map[string]int, error) {
+	unlock, err := f.lock(ctx)
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	errs := []error{err}
 	asked := map[string]int{}
 	for _, m := range f.plan.Nodes {
 		if pid := f.pid(m.Name); pid != 0 {
 			asked[m.Name] = pid
-			errs = append(errs, syscall.Kill(pid, syscall.SIGTERM))
+			errs = append(errs, signal(pid, syscall.SIGTERM))
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-	defer cancel()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for name, pid := range asked {
-		for f.pid(name) == pid {
-			select {
-			case <-tick.C:
-				continue
-			case <-ctx.Done():
-			}
-			errs = append(errs, fmt.Errorf("%s did not stop in time and was killed", name), syscall.Kill(pid, syscall.SIGKILL))
-			break
+	if unlock != nil {
+		errs = append(errs, unlock())
+	}
+	return asked, errors.Join(errs...)
+}
+
+// signal signals a process, which may have ended by itself.
+func signal(pid int, sig syscall.Signal) error {
+	if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("signal process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// gone waits until a node's process has ended; false means that ctx ended first.
+func (f *Folder) gone(ctx context.Context, name string, pid int) bool {
+	for f.pid(name) == pid {
+		if clock.Sleep(ctx, clock.System{}, pollEvery) != nil {
+			return f.pid(name) != pid
 		}
 	}
-	return errors.Join(errs...)
+	return true
 }
 
 func (f *Folder) nodeStatus(ctx context.Context, m PlanMember) NodeStatus {

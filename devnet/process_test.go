@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -65,6 +67,7 @@ func fakeNode(repo string) error {
 			fmt.Println("asked")
 		}
 	}
+	fmt.Println("started")
 	head, err := json.Marshal(genesisOfNobody())
 	if err != nil {
 		return err
@@ -100,15 +103,8 @@ func TestUpStartsWhatWasJustKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Folder{dir: t.TempDir(), plan: Plan{Nodes: []PlanMember{{Name: "node-0"}}}}
+	f := fakeFolder(t, "node-0")
 	repo := f.Repo("node-0")
-	if err := os.Mkdir(repo, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(repo, "version"), []byte("1\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-
 	old := exec.Command(exe, "daemon", "--repo", repo, "--devnet", f.dir)
 	old.Env = append(os.Environ(), deafEnv+"=1")
 	out, err := old.StdoutPipe()
@@ -149,13 +145,134 @@ func TestUpStartsWhatWasJustKilled(t *testing.T) {
 	if pid == 0 || pid == old.Process.Pid {
 		t.Fatalf("pid %d after up, the killed one was %d", pid, old.Process.Pid)
 	}
-	for !f.answers(ctx, "node-0") { // one question has a few seconds, too few on a busy machine
+	for err := f.answers(ctx, "node-0"); err != nil; err = f.answers(ctx, "node-0") { // one question has a few seconds, too few on a busy machine
 		if clock.Sleep(ctx, clock.System{}, 50*time.Millisecond) != nil {
-			t.Error("the new node does not answer")
+			t.Errorf("the new node does not answer: %v", err)
 			break
 		}
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+}
+
+// fakeFolder is a devnet whose nodes are this program. What still runs is killed at the end.
+func fakeFolder(t *testing.T, names ...string) *Folder {
+	t.Helper()
+	f := &Folder{dir: t.TempDir()}
+	for _, name := range names {
+		f.plan.Nodes = append(f.plan.Nodes, PlanMember{Name: name})
+		if err := os.Mkdir(f.Repo(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(f.Repo(name), "version"), []byte("1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, name := range names {
+			if pid := f.pid(name); pid != 0 {
+				if err := signal(pid, syscall.SIGKILL); err != nil {
+					t.Error(err)
+				}
+				f.gone(context.WithoutCancel(t.Context()), name, pid)
+			}
+		}
+	})
+	return f
+}
+
+// The number of a process that runs another node, whose name begins alike, is not this node's.
+func TestProcessOfAnotherNode(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fakeFolder(t, "node-1", "node-10")
+	c, err := f.spawn(exe, "node-10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := f.pid("node-10")
+	if pid != c.cmd.Process.Pid {
+		t.Errorf("node-10 is process %d, its file says %d", c.cmd.Process.Pid, pid)
+	}
+	if err := writeFile(f.pidFile("node-1"), []byte(strconv.Itoa(pid))); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.pid("node-1"); got != 0 {
+		t.Errorf("node-1 is taken for process %d, which runs node-10", got)
+	}
+	if err := f.Down(t.Context()); err != nil {
 		t.Error(err)
+	}
+	<-c.exited
+	if c.err == nil || f.pid("node-10") != 0 {
+		t.Errorf("after down: %v", c.err)
+	}
+}
+
+// A node that outlives who started it keeps nothing open of theirs.
+func TestNodeInheritsNothing(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p [2]int // as a shell would give it on: not closed for programs that are started
+	if err := syscall.Pipe(p[:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.SetNonblock(p[0], true); err != nil {
+		t.Fatal(err)
+	}
+	r := os.NewFile(uintptr(p[0]), "pipe")
+	defer r.Close() // it was read to its end
+	if err := r.SetReadDeadline(time.Now().Add(5 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	f := fakeFolder(t, "node-0")
+	c, err := f.spawn(exe, "node-0")
+	if err := errors.Join(err, syscall.Close(p[1])); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r); err != nil || len(b) > 0 {
+		t.Errorf("got %q, %v", b, err)
+	}
+	if err := f.Down(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-c.exited
+}
+
+// Who starts a devnet while somebody else does starts no node a second time: the file with the
+// number of the process would name the one that had to give way.
+func TestUpAtOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fakeFolder(t, "node-0", "node-1")
+	ups := make(chan error)
+	const many = 3
+	for range many {
+		go func() { ups <- f.Up(ctx, exe) }()
+	}
+	for range many {
+		if err := <-ups; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := f.Down(ctx); err != nil {
+		t.Error(err)
+	}
+	for _, m := range f.plan.Nodes {
+		said, err := os.ReadFile(f.Log(m.Name))
+		if err != nil || string(said) != "started\n" {
+			t.Errorf("the log of %s has %q, %v", m.Name, said, err)
+		}
+	}
+	ended, end := context.WithCancel(ctx)
+	end()
+	if err := f.Up(ended, exe); !errors.Is(err, context.Canceled) || f.pid("node-0") != 0 {
+		t.Errorf("up that was interrupted: got %v and process %d", err, f.pid("node-0"))
 	}
 }

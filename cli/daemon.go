@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -94,24 +95,38 @@ func (a *app) daemon(ctx context.Context, fl daemonFlags) (err error) {
 	if err := n.Start(ctx); err != nil {
 		return err
 	}
-	alive := make(chan error, 1)
 	beat, stopBeat := context.WithCancel(ctx)
 	defer stopBeat()
-	if folder != "" {
-		go func() { alive <- devnet.KeepAlive(beat, folder, opt.Name, clk) }()
-	} else {
-		close(alive)
-	}
+	alive := keepAlive(beat, folder, opt.Name, clk)
 	select {
 	case <-ctx.Done():
 	case <-n.Done():
 	case <-n.ShutdownAsked():
+	case err = <-alive:
+		// Without signs of life the next start would turn the network's clock back.
 	}
 	opt.Log.Info("stopping")
 	stopBeat()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
-	return errors.Join(n.Stop(stop), <-alive)
+	return errors.Join(err, n.Stop(stop), <-alive)
+}
+
+// keepAlive runs devnet.KeepAlive for a node of a devnet's folder; without one it only waits for
+// the end of ctx. The channel gives an error that ended it early, and is closed at its end.
+func keepAlive(ctx context.Context, folder, name string, clk clock.Clock) <-chan error {
+	end := make(chan error, 1)
+	go func() {
+		defer close(end)
+		if folder == "" {
+			<-ctx.Done()
+			return
+		}
+		if err := devnet.KeepAlive(ctx, folder, name, clk); err != nil {
+			end <- fmt.Errorf("sign of life of the devnet in %s: %w", folder, err)
+		}
+	}()
+	return end
 }
 
 // unlock gets the passphrase if the keys need one.

@@ -129,6 +129,22 @@ func TestDaemonWithoutItsPort(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// A node of a devnet that can give no sign of life ends and says why: the clock of the network
+// would be turned back at its next start.
+func TestDaemonWithoutSignOfLife(t *testing.T) {
+	network := newNetwork(t)
+	dir, folder := filepath.Join(t.TempDir(), "node"), t.TempDir()
+	var log locked
+	code, _ := onRepo(t.Context(), dir, &log, "init", "--network", network, "--no-passphrase", "--api-listen", "/ip4/127.0.0.1/tcp/0/http", "--listen", "/ip4/127.0.0.1/tcp/0")
+	require.Zero(t, code, log.String())
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "alive"), nil, 0o600)) // where a folder belongs
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	require.Equal(t, exitError, <-startDaemon(ctx, dir, &log, "--devnet", folder), log.String())
+	require.NoError(t, ctx.Err(), "it went on")
+	require.Contains(t, log.String(), "sign of life")
+}
+
 // TestL18OfflineDaemon: a node without a network answers, and says what it is.
 func TestL18OfflineDaemon(t *testing.T) {
 	net := newNetwork(t)

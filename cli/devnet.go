@@ -53,6 +53,9 @@ func (a *app) devnetUp() *cobra.Command {
 				return err
 			}
 			if err := folder.Up(ctx, exe); err != nil {
+				if !detach && ctx.Err() != nil { // interrupted, as it may be later
+					err = errors.Join(err, folder.Down(context.WithoutCancel(ctx)))
+				}
 				return err
 			}
 			st, err := folder.Status(ctx)

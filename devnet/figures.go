@@ -20,7 +20,8 @@ import (
 // span is a stretch of the chain during which something was watched, and how mining went
 // until its ends.
 type span struct {
-	from, to      abi.ChainEpoch
+	from          abi.ChainEpoch
+	to            *types.TipSet
 	before, after *api.MiningStatus
 }
 
@@ -64,7 +65,7 @@ func (d *demo) watch(ctx context.Context) error {
 	case d.proving.before == nil:
 		d.proving.from, d.proving.before = head.Height(), status
 	case !busy:
-		d.proving.to, d.proving.after = head.Height(), status
+		d.proving.to, d.proving.after = head, status
 	}
 	return err
 }
@@ -79,7 +80,7 @@ func (d *demo) figures(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.blocks(ctx, "", span{to: head.Height(), before: &api.MiningStatus{}, after: status}); err != nil {
+	if err := d.blocks(ctx, "", span{to: head, before: &api.MiningStatus{}, after: status}); err != nil {
 		return err
 	}
 	if d.proving.after != nil {
@@ -103,8 +104,9 @@ func (d *demo) figures(ctx context.Context) error {
 // blocks prints how mining went in a span, which begins after its first epoch.
 func (d *demo) blocks(ctx context.Context, when string, s span) error {
 	null := 0
-	for at := s.to; at > s.from; {
-		ts, err := d.provider.ChainGetTipSetByHeight(ctx, at, types.TipSetKey{})
+	for at := s.to.Height(); at > s.from; {
+		// On the chain of then: the head may be another by now, and lower.
+		ts, err := d.provider.ChainGetTipSetByHeight(ctx, at, s.to.Key())
 		if err != nil {
 			return err
 		}
@@ -112,7 +114,7 @@ func (d *demo) blocks(ctx context.Context, when string, s span) error {
 		at = ts.Height() - 1
 	}
 	made, late, failed := s.after.Mined-s.before.Mined, s.after.Late-s.before.Late, s.after.Missed-s.before.Missed
-	line := fmt.Sprintf("blocks: %s%d epochs, %d without a block; %d made, %d late, %d missed, %d rounds left out", when, s.to-s.from, null, made, late, failed, s.after.Skipped-s.before.Skipped)
+	line := fmt.Sprintf("blocks: %s%d epochs, %d without a block; %d made, %d late, %d missed, %d rounds left out", when, s.to.Height()-s.from, null, made, late, failed, s.after.Skipped-s.before.Skipped)
 	if n := s.after.Ahead - s.before.Ahead; n > 0 {
 		line += fmt.Sprintf("; %d winning PoSts ahead of their rounds", n)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/lodenet/lode/api/auth"
 	"github.com/lodenet/lode/chain/store"
 	"github.com/lodenet/lode/chain/sync/syncer"
+	"github.com/lodenet/lode/chain/types"
 	"github.com/lodenet/lode/network/gossip"
 )
 
@@ -66,7 +67,7 @@ func (a commonAPI) NodeStatus(ctx context.Context, inclChain bool) (api.NodeStat
 	if s.ChainStatus.BaseFee, err = n.engine.BaseFee(ctx, head); err != nil {
 		return s, err
 	}
-	s.ChainStatus.BlocksPerTipsetLast100, s.ChainStatus.BlocksPerTipsetLastFinality, err = a.density(ctx)
+	s.ChainStatus.BlocksPerTipsetLast100, s.ChainStatus.BlocksPerTipsetLastFinality, err = a.density(ctx, head)
 	return s, err
 }
 
@@ -88,10 +89,9 @@ func (n *Node) ills(behind abi.ChainEpoch) (out []string) {
 	return out
 }
 
-// density is how many blocks the latest tipsets have on average: the last 100, and as many as
+// density is how many blocks the tipsets up to ts have on average: the last 100, and as many as
 // a reorg may take back.
-func (a commonAPI) density(ctx context.Context) (last100, lastFinality float64, err error) {
-	ts := a.n.store.Head()
+func (a commonAPI) density(ctx context.Context, ts *types.TipSet) (last100, lastFinality float64, err error) {
 	blocks := 0
 	for count := 1; ; count++ {
 		blocks += len(ts.Blocks())

@@ -48,7 +48,7 @@ func (a stateAPI) StateDealProviderCollateralBounds(ctx context.Context, size ab
 	if err := size.Validate(); err != nil {
 		return api.CollateralBounds{}, badParam("piece of %d bytes: %v", size, err)
 	}
-	v, _, err := a.n.before(ctx, tsk)
+	v, ts, err := a.n.before(ctx, tsk)
 	if err != nil {
 		return api.CollateralBounds{}, err
 	}
@@ -60,7 +60,7 @@ func (a stateAPI) StateDealProviderCollateralBounds(ctx context.Context, size ab
 	if err != nil {
 		return api.CollateralBounds{}, err
 	}
-	supply, err := a.supply(ctx, tsk)
+	supply, err := a.supply(ctx, ts)
 	if err != nil {
 		return api.CollateralBounds{}, err
 	}

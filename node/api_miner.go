@@ -175,8 +175,14 @@ func partition(p *miner.Partition) (out api.Partition, err error) {
 	return out, err
 }
 
-// partitions lists those of all deadlines.
+// partitions lists those of all deadlines. The head is looked at once: another one on the way
+// would show a sector in two states, or in none.
 func (a stateAPI) partitions(ctx context.Context, maddr address.Address, tsk types.TipSetKey) ([]api.Partition, error) {
+	ts, err := a.n.tipset(ctx, tsk)
+	if err != nil {
+		return nil, err
+	}
+	tsk = ts.Key()
 	var out []api.Partition
 	for d := range miner.WPoStPeriodDeadlines {
 		parts, err := a.StateMinerPartitions(ctx, maddr, d, tsk)

@@ -110,7 +110,11 @@ func (a stateAPI) StateCirculatingSupply(ctx context.Context, tsk types.TipSetKe
 }
 
 func (a stateAPI) StateVMCirculatingSupplyInternal(ctx context.Context, tsk types.TipSetKey) (api.CirculatingSupply, error) {
-	s, err := a.supply(ctx, tsk)
+	ts, err := a.n.tipset(ctx, tsk)
+	if err != nil {
+		return api.CirculatingSupply{}, err
+	}
+	s, err := a.supply(ctx, ts)
 	if err != nil {
 		return api.CirculatingSupply{}, err
 	}
@@ -120,10 +124,6 @@ func (a stateAPI) StateVMCirculatingSupplyInternal(ctx context.Context, tsk type
 	}, nil
 }
 
-func (a stateAPI) supply(ctx context.Context, tsk types.TipSetKey) (vm.Supply, error) {
-	ts, err := a.n.tipset(ctx, tsk)
-	if err != nil {
-		return vm.Supply{}, err
-	}
+func (a stateAPI) supply(ctx context.Context, ts *types.TipSet) (vm.Supply, error) {
 	return vm.SupplyAt(ctx, a.n.store, ts.ParentState(), a.n.chain.atGenesis)
 }

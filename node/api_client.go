@@ -338,8 +338,7 @@ func (a clientAPI) Retrieve(ctx context.Context, order *api.RetrieveOrder) (<-ch
 		default:
 		}
 	}
-	// The goroutine ends with the retrieval, which ends with the caller's context.
-	go func() {
+	return events, a.n.subs.start(ctx, func(ctx context.Context) {
 		defer close(events)
 		end, err := a.n.fetcher.Fetch(ctx, req)
 		ev := retrieveEvent(end)
@@ -347,11 +346,15 @@ func (a clientAPI) Retrieve(ctx context.Context, order *api.RetrieveOrder) (<-ch
 			ev.Err = err.Error()
 		}
 		select {
+		case events <- ev: // also when ctx has ended, which is then its story
+			return
+		default:
+		}
+		select {
 		case events <- ev:
 		case <-ctx.Done():
 		}
-	}()
-	return events, nil
+	})
 }
 
 func retrieveEvent(p retrieval.Progress) *api.RetrieveEvent {

@@ -46,6 +46,11 @@ func (a p2pAPI) P2PForward(ctx context.Context, f *api.P2PForwarding) (string, e
 const releaseLimit = 5 * time.Second
 
 func (a p2pAPI) P2PHold(ctx context.Context, kind, name string) (<-chan string, error) {
+	// First, so that what is listed below is the same, or this one is gone.
+	gone, err := a.n.tunnels.Gone(ctx, tunnel.Kind(kind), name)
+	if err != nil {
+		return nil, err
+	}
 	list, err := a.n.tunnels.List(ctx)
 	if err != nil {
 		return nil, err
@@ -61,10 +66,6 @@ func (a p2pAPI) P2PHold(ctx context.Context, kind, name string) (<-chan string, 
 		return nil, fmt.Errorf("%w that is ephemeral: %s %s", tunnel.ErrGone, kind, name)
 	}
 	match := tunnel.Match{Protocol: list[i].Protocol, ListenAddress: list[i].ListenAddress}
-	gone, err := a.n.tunnels.Gone(ctx, tunnel.Kind(kind), name)
-	if err != nil {
-		return nil, err
-	}
 	out := make(chan string, 2)
 	out <- "held"
 	err = a.n.subs.start(ctx, func(ctx context.Context) {
@@ -73,6 +74,11 @@ func (a p2pAPI) P2PHold(ctx context.Context, kind, name string) (<-chan string, 
 		case <-gone:
 			out <- "closed"
 		case <-ctx.Done():
+			select {
+			case <-gone: // another of this name may be there by now
+				return
+			default:
+			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseLimit)
 			defer cancel()
 			if _, err := a.n.tunnels.Close(ctx, match, false); err != nil {

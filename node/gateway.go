@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -33,6 +34,11 @@ type gateway struct {
 	// listener is where plain HTTP is served; set by open before anything that reads it starts.
 	listener net.Listener
 	http     *http.Server
+	requests context.CancelFunc // ends those under way; set by open
+
+	mu      sync.Mutex     // guards closing, and that nothing is added to running after it
+	closing bool           // no request begins any more
+	running sync.WaitGroup // requests
 }
 
 // buildGateway makes the retrieval server over our imports and sealed pieces.
@@ -70,16 +76,60 @@ func (g *gateway) open(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", g.server.Handler())
 	mux.Handle("/routing/v1/", dht.Delegated(g.router))
-	g.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	g.serve(ctx, mux)
 	return nil
 }
 
-// run serves until the context ends.
+// serve makes the server of plain HTTP. Its requests outlive ctx, which is the start's.
+func (g *gateway) serve(ctx context.Context, handler http.Handler) {
+	ctx, g.requests = context.WithCancel(context.WithoutCancel(ctx))
+	g.http = &http.Server{
+		Handler: g.counted(handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+}
+
+// counted lets run wait for requests: net/http does not, once it is told to close.
+func (g *gateway) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.mu.Lock()
+		if g.closing {
+			g.mu.Unlock()
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		g.running.Add(1)
+		g.mu.Unlock()
+		defer g.running.Done()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// close gives the port back when run did not get to do it.
+func (g *gateway) close(context.Context) error {
+	if g.listener == nil {
+		return nil
+	}
+	g.requests()
+	if err := g.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// run serves until the context ends, and returns when no request reads what is closed next.
 func (g *gateway) run(ctx context.Context) error {
 	if g.http == nil {
 		<-ctx.Done()
 		return nil
 	}
+	defer func() {
+		g.mu.Lock()
+		g.closing = true
+		g.mu.Unlock()
+		g.requests()
+		g.running.Wait()
+	}()
 	served := make(chan error, 1)
 	go func() { served <- g.http.Serve(g.listener) }()
 	select {

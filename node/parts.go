@@ -29,6 +29,7 @@ func (n *Node) addParts() {
 	}
 	g.Add("chain bitswap", n.chainSwap.Run)
 	g.Add("content bitswap", n.dataSwap.Run)
+	g.AddService("gateway port", n.gateway.open, n.gateway.close) // peers are told of it
 	g.Add("content over libp2p", n.gateway.server.Run)
 	g.Add("tunnels", n.tunnels.Run)
 	g.Add("message pool", n.pool.Run)
@@ -48,7 +49,6 @@ func (n *Node) addParts() {
 		g.Add("heartbeat", n.heartbeat.Run)
 	}
 	g.Add("outbox", n.outbox.Run)
-	g.AddService("gateway port", n.gateway.open, nil)
 	g.Add("gateway", n.gateway.run)
 	g.Add("deals made", n.client.Run)
 	if n.provider != nil {

@@ -146,8 +146,8 @@ func TestL12Order(t *testing.T) {
 }
 
 const order = `repo; database; chain store; libp2p host; imports; disk; disk watch; chain store watch; imports watch; dispatcher; gossip; hello; chain exchange; dht;
-	chain bitswap; content bitswap; content over libp2p; tunnels; message pool; gossip messages; message index; syncer; protocols ready; peers' heads;
-	peers; stall watch; listen; host; announcer; outbox; gateway port; gateway; deals made; PROVIDER subscriptions; rpc port; rpc`
+	chain bitswap; content bitswap; gateway port; content over libp2p; tunnels; message pool; gossip messages; message index; syncer; protocols ready; peers' heads;
+	peers; stall watch; listen; host; announcer; outbox; gateway; deals made; PROVIDER subscriptions; rpc port; rpc`
 
 // What a caller does to settings that it was given is nothing to the node.
 func TestL14SettingsAreCopied(t *testing.T) {

@@ -101,7 +101,7 @@ func testCommon(t *testing.T, a *apiTest) {
 		t.Errorf("started %s ago", age)
 	}
 	status := func(chain bool) api.NodeStatus { // a busy machine is late for a while, and says so
-		end := time.Now().Add(time.Minute)
+		end := time.Now().Add(5 * time.Minute)
 		for {
 			s := must[api.NodeStatus](t)(a.NodeStatus(a.ctx, chain))
 			if s.Healthy && s.SyncStatus.Behind <= 5 || time.Now().After(end) {
@@ -366,7 +366,11 @@ func testNotify(t *testing.T, a *apiTest) {
 	}
 	at := first[0].Val
 	for applied := 0; applied < 3; {
-		for _, c := range <-ch {
+		changes, ok := <-ch
+		if !ok {
+			t.Fatal("the subscription was cut off")
+		}
+		for _, c := range changes {
 			switch {
 			case c.Type == api.HeadRevert && c.Val.Equals(at):
 				at = must[*types.TipSet](t)(a.ChainGetTipSet(a.ctx, at.Parents()))

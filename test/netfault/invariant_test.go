@@ -44,6 +44,9 @@ func (r *run) settle() {
 			r.measure(i)
 		}
 	}
+	if err := r.watch.blind(); err != nil {
+		r.t.Error(err)
+	}
 	if twice := r.watch.twice(); len(twice) > 0 {
 		r.t.Errorf("two blocks were signed by %v", twice)
 	}

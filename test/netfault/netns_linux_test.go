@@ -120,8 +120,8 @@ func (w *netnsWorld) repo(i int) string { return filepath.Join(w.dir, w.Members[
 
 func (w *netnsWorld) logFile(i int) string { return w.repo(i) + ".log" }
 
-// readyTime is how long a process may take until it answers.
-const readyTime = 60 * time.Second
+// readyTime is how long a process may take until it answers. One that ends is noticed at once.
+const readyTime = 5 * time.Minute
 
 func (w *netnsWorld) env(i int) []string {
 	var others []string

@@ -109,6 +109,7 @@ func (r *run) live() {
 	r.up, r.frozen, r.since = make([]bool, r.s.Nodes), make([]bool, r.s.Nodes), make([]time.Time, r.s.Nodes)
 	r.watch = newWatcher(r.epochs)
 	defer func() {
+		r.endAttacks() // of a run that failed: none may outlive it
 		for i := range r.s.Nodes {
 			r.down(i)
 		}

@@ -2,6 +2,7 @@ package netfault_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -29,7 +30,7 @@ type watcher struct {
 	blocks map[string]map[cid.Cid]bool // by miner and epoch
 	tops   map[int]abi.ChainEpoch      // highest head of a node
 	revert map[int]int                 // most tipsets given up at once
-	errs   []error
+	errs   []error                     // of nodes that could not be followed
 }
 
 func newWatcher(e clock.Epochs) *watcher {
@@ -48,6 +49,9 @@ func (w *watcher) follow(i int, n api.Node) {
 	w.wg.Go(func() {
 		changes, err := n.ChainNotify(ctx)
 		if err != nil {
+			if ctx.Err() != nil {
+				return // it was not followed any more
+			}
 			w.note(fmt.Errorf("follow node %d: %w", i, err))
 			return
 		}
@@ -72,6 +76,13 @@ func (w *watcher) note(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.errs = append(w.errs, err)
+}
+
+// blind says which nodes could not be followed, so that nothing is known of their blocks.
+func (w *watcher) blind() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return errors.Join(w.errs...)
 }
 
 func (w *watcher) changed(i int, changes []*api.HeadChange) {

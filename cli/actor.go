@@ -79,15 +79,20 @@ func (a *app) actorShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id, err := n.StateLookupID(ctx, addr, types.TipSetKey{})
+			ts, err := n.ChainHead(ctx)
 			if err != nil {
 				return err
 			}
-			act, err := n.StateGetActor(ctx, id, types.TipSetKey{})
+			head := ts.Key() // all of one, also when it moves
+			id, err := n.StateLookupID(ctx, addr, head)
 			if err != nil {
 				return err
 			}
-			st, err := n.StateReadState(ctx, id, types.TipSetKey{})
+			act, err := n.StateGetActor(ctx, id, head)
+			if err != nil {
+				return err
+			}
+			st, err := n.StateReadState(ctx, id, head)
 			if err != nil {
 				return err
 			}

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/filecoin-project/go-address"
+	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -381,4 +383,47 @@ func TestSizesAndAmounts(t *testing.T) {
 		_, err := parseSize(s)
 		require.Error(t, err, s)
 	}
+}
+
+// What is shown of a miner or an actor is of one head, also when it moves while it is asked for.
+func TestShownIsOfOneHead(t *testing.T) {
+	for _, args := range []string{"miner show t01000", "actor show t01000", "miner ls", "proving show t01000"} {
+		n := fakeNode()
+		var asked []types.TipSetKey
+		calls := reflect.ValueOf(&n.Call).Elem()
+		for i := range calls.NumField() {
+			f := calls.Field(i)
+			at := f.Type().NumIn() - 1
+			if f.IsNil() || at < 0 || f.Type().In(at) != reflect.TypeFor[types.TipSetKey]() {
+				continue
+			}
+			ask := reflect.ValueOf(f.Interface())
+			f.Set(reflect.MakeFunc(f.Type(), func(in []reflect.Value) []reflect.Value {
+				asked = append(asked, in[at].Interface().(types.TipSetKey))
+				return ask.Call(in)
+			}))
+		}
+		code, _, errOut := runWith(t, n, "", strings.Fields(args)...)
+		require.Zero(t, code, errOut)
+		require.GreaterOrEqual(t, len(asked), 2, args)
+		for _, key := range asked {
+			require.False(t, key.IsEmpty(), "%s asks about whatever the head is", args)
+			require.Equal(t, asked[0], key, args)
+		}
+	}
+}
+
+// Sectors that were begun before one could not be are not kept from the user.
+func TestPledgeThatFailsOnTheWay(t *testing.T) {
+	n := fakeNode()
+	pledge, left := n.Call.PledgeSector, 2
+	n.Call.PledgeSector = func(ctx context.Context) (abi.SectorID, error) {
+		if left--; left < 0 {
+			return abi.SectorID{}, errors.New("no room")
+		}
+		return pledge(ctx)
+	}
+	code, _, errOut := runWith(t, n, "", "sector", "pledge", "--count", "3", "--yes")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errOut, "2 of 3 sectors were begun, the last is 4: no room")
 }

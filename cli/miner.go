@@ -87,7 +87,11 @@ func (a *app) minerShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			head := types.TipSetKey{}
+			ts, err := n.ChainHead(ctx)
+			if err != nil {
+				return err
+			}
+			head := ts.Key() // all of one, also when it moves
 			out := &struct {
 				Miner     address.Address
 				Info      *api.MinerInfo

@@ -125,6 +125,9 @@ func (a *app) sectorPledge() *cobra.Command {
 			list := []abi.SectorID{}
 			for range count {
 				id, err := n.PledgeSector(ctx)
+				if err != nil && len(list) > 0 {
+					return fmt.Errorf("%d of %d sectors were begun, the last is %d: %w", len(list), count, list[len(list)-1].Number, err)
+				}
 				if err != nil {
 					return err
 				}

@@ -101,8 +101,9 @@ func Create(ctx context.Context, dir string, s Spec, start func() time.Time, pro
 	}
 	b := &Birth{}
 	template := genesis.Template{Network: s.Network}
+	ports := map[int]bool{}
 	for i := range s.Nodes {
-		m, err := s.member(dir, i)
+		m, err := s.member(dir, i, ports)
 		if err != nil {
 			return nil, err
 		}
@@ -144,12 +145,12 @@ func Create(ctx context.Context, dir string, s Spec, start func() time.Time, pro
 	return b, nil
 }
 
-func (s *Spec) member(dir string, i int) (*Member, error) {
+func (s *Spec) member(dir string, i int, ports map[int]bool) (*Member, error) {
 	m := &Member{Name: fmt.Sprintf("node-%d", i), Identity: filepath.Join(dir, fmt.Sprintf("identity-%d", i))}
 	if _, err := host.Identity(m.Identity); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := freePort(ports)
 	if err != nil {
 		return nil, err
 	}

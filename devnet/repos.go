@@ -3,10 +3,13 @@ package devnet
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/filecoin-project/go-address"
@@ -93,23 +96,38 @@ func listenAddrs(port int) []string {
 	return []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", port)}
 }
 
+// Ports of nodes are below those that systems give to outgoing connections and to listeners
+// without a wish, 32768 and up on Linux, 49152 on others: any program's connection can hold one
+// of those when a node starts, be it now or after a night.
+const (
+	firstPort = 10_000
+	lastPort  = 32_767
+)
+
 // freePort finds a port that is free for TCP and for UDP. Another program may take it before
-// we do; the node's start then says so.
-func freePort() (int, error) {
-	for range 16 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
+// we do; the node's start then says so. taken are those of other nodes, which do not run yet.
+func freePort(taken map[int]bool) (int, error) {
+	last := errors.New("other nodes have them")
+	for range 64 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		if taken[port] {
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			last = err
+			continue
+		}
 		u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		l.Close()
 		if err == nil {
 			u.Close()
+			taken[port] = true
 			return port, nil
 		}
+		last = err
 	}
-	return 0, fmt.Errorf("no port is free for both TCP and UDP on the loopback interface")
+	return 0, fmt.Errorf("no port from %d to %d is free for both TCP and UDP on the loopback interface: %w", firstPort, lastPort, last)
 }
 
 // fill puts the member's keys and sectors into its new repo. The keys are not encrypted:

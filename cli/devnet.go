@@ -59,15 +59,17 @@ func (a *app) devnetUp() *cobra.Command {
 				return err
 			}
 			st, err := folder.Status(ctx)
-			if err != nil {
+			if err == nil {
+				err = a.show(st, func(w io.Writer) error { return a.greet(w, folder, st) })
+			}
+			if detach {
 				return err
 			}
-			if err := a.show(st, func(w io.Writer) error { return a.greet(w, folder, st) }); err != nil || detach {
-				return err
+			if err == nil {
+				a.say("the nodes run; interrupt to stop them")
+				<-ctx.Done()
 			}
-			a.say("the nodes run; interrupt to stop them")
-			<-ctx.Done()
-			return folder.Down(context.WithoutCancel(ctx))
+			return errors.Join(err, folder.Down(context.WithoutCancel(ctx)))
 		},
 	})
 }

@@ -5,9 +5,9 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/ipfs/go-cid"
 	"github.com/stretchr/testify/require"
@@ -18,36 +18,80 @@ import (
 	"github.com/lodenet/lode/network/host/hosttest"
 )
 
+// pipes is a listener without a network, for virtual time.
+type pipes struct {
+	dialled chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func newPipes() *pipes {
+	return &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// Accept implements net.Listener.
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialled:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (p *pipes) Close() error { p.once.Do(func() { close(p.closed) }); return nil }
+
+// Addr implements net.Listener.
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.dialled <- theirs:
+		return ours, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
 // The gateway's end waits for a download that is cut off: what it reads is closed next.
 func TestGatewayWaitsForRequests(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	g := &gateway{listener: l, log: hosttest.Quiet()}
-	begun := make(chan struct{})
-	var over atomic.Bool
-	g.serve(t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		close(begun)
-		<-r.Context().Done()
-		time.Sleep(100 * time.Millisecond) // a read that nothing cuts off
-		over.Store(true)
-	}))
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- g.run(ctx) }()
-	asked := make(chan error, 1)
-	go func() {
-		resp, err := http.Get("http://" + l.Addr().String())
-		if err == nil {
-			err = resp.Body.Close()
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		g := &gateway{listener: l, log: hosttest.Quiet()}
+		begun, cut, read := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		g.serve(t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			close(begun)
+			<-r.Context().Done()
+			close(cut)
+			<-read // which nothing cuts off
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- g.run(ctx) }()
+		asked := make(chan error, 1)
+		go func() {
+			resp, err := (&http.Client{Transport: &http.Transport{DialContext: l.dial}}).Get("http://gateway/")
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			asked <- err
+		}()
+		<-begun
+		cancel()
+		<-cut
+		synctest.Wait()
+		select {
+		case <-ended:
+			require.FailNow(t, "a request goes on after the end")
+		default:
 		}
-		asked <- err
-	}()
-	<-begun
-	cancel()
-	require.NoError(t, <-ended)
-	require.True(t, over.Load(), "a request goes on after the end")
-	require.Error(t, <-asked, "it was not cut off")
-	require.NoError(t, g.close(t.Context()))
+		close(read)
+		require.NoError(t, <-ended)
+		require.Error(t, <-asked, "it was not cut off")
+		require.NoError(t, g.close(t.Context()))
+	})
 }
 
 // A start that ends between the gateway's port and the gateway gives the port back.
